@@ -1,0 +1,1 @@
+"""Small modules behind the notebooks: models and specs in, labelled HappyMaps out."""
