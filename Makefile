@@ -1,0 +1,41 @@
+# Every target makes the environment it needs. PYTHON names the Python (3.11 or newer) to start from.
+PYTHON ?= python3
+BIN := .venv/bin
+NETS := photos rendered
+EXPERIMENT := experiments/experiment1
+NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: figures test lab train format clean
+
+figures: .venv/made
+	$(BIN)/python -m helpers.sweep $(EXPERIMENT)/experiment.toml --net $(NETS)
+	$(BIN)/python -m helpers.notebooks $(NOTEBOOKS)
+	$(BIN)/python -m helpers.notebooks $(NOTEBOOKS) --output $(EXPERIMENT)/rendered --set net=rendered
+	@echo; echo "Figures:"; ls $(EXPERIMENT)/figures/*/*.png
+	@echo; echo "Pages:"; ls $(EXPERIMENT)/*.html $(EXPERIMENT)/rendered/*.html
+
+test: .venv/made
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+lab: .venv/made
+	$(BIN)/jupyter lab notebooks/explore.ipynb
+
+train: .venv/made
+	$(BIN)/python -m helpers.training $(TRAIN)
+
+format: .venv/made
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv $(EXPERIMENT)/results $(EXPERIMENT)/rendered

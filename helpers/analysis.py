@@ -1,0 +1,122 @@
+"""Numbers about maps: what they look like, and how alike two of them are."""
+
+import numpy as np
+import xarray as xr
+from skimage.feature import structure_tensor
+
+from helpers.maps import PICTURE
+
+PLANE = ("height", "width")
+HIGH_FREQUENCY = 0.25
+"""Cycles a pixel above which a frequency counts as high: half of the Nyquist frequency 0.5."""
+
+
+def gray(pictures: xr.DataArray) -> xr.DataArray:
+    """Mean over `channel`: (..., height, width), in the unit of the input."""
+    return pictures.astype("float64").mean("channel")
+
+
+def high_frequency_share(pictures: xr.DataArray) -> xr.DataArray:
+    """Share of the spectral energy above 0.25 cycles a pixel, 0..1; the mean is left out.
+
+    White noise has 1 - pi / 16 = 0.80 of its energy there: the square of all frequencies less the
+    disc of radius 0.25. NaN for a picture of one value.
+
+    Args:
+        pictures: (..., height, width, channel), any unit.
+
+    Returns:
+        One number a picture, over the leading dims.
+    """
+    energy = np.abs(np.fft.fft2(_centred(pictures))) ** 2
+    rows, columns = (np.fft.fftfreq(n) for n in energy.shape[-2:])
+    high = np.hypot(rows[:, None], columns[None, :]) > HIGH_FREQUENCY
+    with np.errstate(invalid="ignore"):
+        share = energy[..., high].sum(-1) / energy.sum((-2, -1))
+    return _over_leading(pictures, share)
+
+
+def brightness(pictures: xr.DataArray) -> xr.DataArray:
+    """Mean over pixels and channels, in the unit of the input."""
+    return pictures.astype("float64").mean(PICTURE)
+
+
+def orientation(pictures: xr.DataArray) -> xr.Dataset:
+    """Strength (0..1) and angle (degrees, 0..180) of the one direction edges run along.
+
+    Coherence of the structure tensor J averaged over the picture, (l1 - l2) / (l1 + l2) with its
+    eigenvalues l1 >= l2 (Bigun & Granlund 1987); the angle is that of the edges (the eigenvector
+    of l2), counted from the horizontal, anticlockwise as seen. NaN where nothing varies.
+
+    Args:
+        pictures: (..., height, width, channel), any unit.
+
+    Returns:
+        `strength` and `angle` over the leading dims.
+    """
+    planes = _centred(pictures)
+    flat = planes.reshape(-1, *planes.shape[-2:])
+    tensors = [[part.mean() for part in structure_tensor(p, sigma=1, order="rc")] for p in flat]
+    rr, rc, cc = (
+        np.array(tensors).reshape(*planes.shape[:-2], 3).transpose(-1, *range(planes.ndim - 2))
+    )
+    with np.errstate(invalid="ignore"):
+        strength = np.hypot(rr - cc, 2 * rc) / (rr + cc)
+    across = 0.5 * np.arctan2(-2 * rc, cc - rr)
+    angle = np.where(np.isnan(strength), np.nan, (np.degrees(across) + 90) % 180)
+    return xr.Dataset(
+        {"strength": _over_leading(pictures, strength), "angle": _over_leading(pictures, angle)}
+    )
+
+
+def correlation(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
+    """Pearson correlation, -1..1, of two pictures' pixels, pair by pair over the other dims.
+
+    -1: each is the other's negative (complements). NaN where a picture has one value only.
+    """
+    return xr.corr(a.astype("float64"), b.astype("float64"), dim=PICTURE)
+
+
+def best_shift_correlation(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
+    """Largest circular cross-correlation of the gray pictures over all shifts, -1..1.
+
+    Two maps that show the same texture at another place score near 1 here and near 0 in
+    `correlation`. Two independent noises score above 0, because the best of H x W shifts is taken:
+    compare with what different units score.
+
+    Args:
+        a: (..., height, width, channel).
+        b: the same dims.
+    """
+    fa, fb = (np.fft.fft2(_standard(p)) for p in xr.broadcast(a, b))
+    products = np.fft.ifft2(fa * np.conj(fb)).real / (fa.shape[-1] * fa.shape[-2])
+    template = xr.broadcast(a, b)[0]
+    return _over_leading(template, products.max((-2, -1)))
+
+
+def pairwise(measure, pictures: xr.DataArray, dim: str) -> xr.DataArray:
+    """`measure(a, b)` for every pair along `dim`: (..., dim, other_`dim`)."""
+    other = f"other_{dim}"
+    return measure(pictures, pictures.rename({dim: other})).transpose(..., dim, other)
+
+
+def between(matrix: xr.DataArray, dim: str) -> xr.DataArray:
+    """Mean over the pairs of two different `dim` of a matrix that `pairwise` made."""
+    different = matrix[dim] != matrix[f"other_{dim}"]
+    return matrix.where(different).mean((dim, f"other_{dim}"))
+
+
+def _centred(pictures: xr.DataArray) -> np.ndarray:
+    planes = gray(pictures).transpose(..., *PLANE).values
+    return planes - planes.mean((-2, -1), keepdims=True)
+
+
+def _standard(pictures: xr.DataArray) -> np.ndarray:
+    planes = _centred(pictures)
+    with np.errstate(invalid="ignore"):
+        return planes / planes.std((-2, -1), keepdims=True)
+
+
+def _over_leading(pictures: xr.DataArray, values: np.ndarray) -> xr.DataArray:
+    leading = [dim for dim in pictures.dims if dim not in PICTURE]
+    return xr.DataArray(values, {d: pictures[d] for d in leading if d in pictures.coords}, leading)

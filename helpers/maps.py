@@ -1,0 +1,313 @@
+"""HappyMaps and SadMaps of any Keras model, as one labelled Dataset."""
+
+import datetime
+import hashlib
+import importlib.metadata
+import subprocess
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import xarray as xr
+from tqdm.auto import tqdm
+
+from helpers import keras_vis, models
+from helpers.spec import MapSpec
+
+NUMERICS = "1"
+"""Version of the maths: a stored map is found again only by the version that made it."""
+
+PIXEL_RANGE = (0, 255)
+GRID = ("unit", "tv_weight", "lp_weight", "seed")
+PICTURE = ("height", "width", "channel")
+LOSS_PARTS = ("activation", "lp_norm", "tv")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One map to search: the position in the grid and the weights there."""
+
+    position: tuple[int, int, int, int]
+    unit: int
+    tv_weight: float
+    lp_weight: float
+    seed_input: np.ndarray
+
+
+def happy_maps(
+    model: keras.Model | str | Path,
+    layer: str | int,
+    units: Sequence[int] | int | None = None,
+    *,
+    objective: str = "activation",
+    **options,
+) -> xr.Dataset:
+    """Search the pictures that make units fire most (activation maximisation).
+
+    The maths is keras-vis's (Erhan et al. 2009, "Visualizing Higher-Layer Features of a Deep
+    Network"; regularizers of Mahendran & Vedaldi 2016, 1512.02017, section 3.2): minimise
+    `- activation_weight * activation + lp_weight * |x|_6 / n + tv_weight * TV(x) / n`.
+
+    Args:
+        model: a Keras model or the path of one.
+        layer: name or index of a layer that has units.
+        units: unit numbers; None for all units of the layer.
+        objective: "activation", or "pre-activation" (a logit for a softmax).
+        **options: `tv_weights`, `lp_weights`, `seeds`, `activation_weight`, `steps`, `engine` and
+            `preprocessing` as `MapSpec` takes them; `seed_input`, a picture (H, W, C) of pixels
+            0..255 to start from instead of noise; `progress=False` for no bar; `on_step(step,
+            picture)`, called with each step's picture (H, W, C), which may raise to stop.
+
+    Returns:
+        A Dataset over (unit, tv_weight, lp_weight, seed): `raw` (height, width, channel) float32,
+        the kept picture in the net's own input range; `display`, the same as a person is shown it,
+        uint8 pixels; `activation_raw`, `activation_display`, `activation_seed`, the objective
+        measured on both and on the seed input; `gradient_seed`, the RMS over pixels of the
+        objective's gradient at the seed input (0: the search has nothing to follow); `loss` and its
+        weighted parts over `step`; `done`, False where an interrupt came first.
+
+    Raises:
+        ValueError: an argument is not legal; the message names it and says what is.
+    """
+    return _maps(model, layer, units, sign="happy", objective=objective, **options)
+
+
+def sad_maps(
+    model: keras.Model | str | Path,
+    layer: str | int,
+    units: Sequence[int] | int | None = None,
+    **options,
+) -> xr.Dataset:
+    """Search the pictures that make units fire least: minimise the pre-activation.
+
+    The regularizers keep their sign. Arguments, result and errors are those of `happy_maps`.
+    """
+    return _maps(model, layer, units, sign="sad", objective="pre-activation", **options)
+
+
+def make_spec(model: keras.Model, layer: str | int, units=None, **values) -> MapSpec:
+    """Build a spec whose layer, units and preprocessing exist in `model`.
+
+    Raises:
+        ValueError: as `happy_maps`.
+    """
+    if values.get("engine", "keras-vis") not in ENGINES:
+        raise ValueError(f"engine must be one of {tuple(ENGINES)}, got {values['engine']!r}")
+    values["preprocessing"] = models.resolve_preprocessing(model, values.get("preprocessing"))
+    name = models.find_layer(model, layer).name
+    return MapSpec(name, models.check_units(model, layer, units), **values)
+
+
+def compute(
+    model: keras.Model,
+    spec: MapSpec,
+    *,
+    seed_input: np.ndarray | None = None,
+    progress: bool = True,
+    on_step: Callable[[int, np.ndarray], None] | None = None,
+) -> xr.Dataset:
+    """Search every map of `spec`; Dataset and errors as `happy_maps`.
+
+    A KeyboardInterrupt ends the search and returns the maps that are done, with a warning.
+    """
+    net = models.at_layer(model, spec.layer, pre_activation=spec.objective == "pre-activation")
+    target = models.from_pixels(net, spec.preprocessing)
+    shape = target.input_shape[1:]
+    starts = [_start(seed, shape, seed_input) for seed in spec.seeds]
+    dataset = _empty(spec, shape)
+    _measure_starts(dataset, target, starts, spec)
+
+    jobs = [
+        Job(
+            (u, t, lp, s),
+            spec.units[u],
+            spec.tv_weights[t],
+            spec.lp_weights[lp],
+            starts[s],
+        )
+        for u, t, lp, s in product(*(range(dataset.sizes[dim]) for dim in GRID))
+    ]
+    bar = tqdm(total=len(jobs), desc=f"{spec.sign} maps of {spec.layer}", disable=not progress)
+    try:
+        with bar:
+            for job, found in ENGINES[spec.engine](target, jobs, spec, on_step):
+                dataset["raw"].values[job.position] = found.raw
+                dataset["display"].values[job.position] = found.display
+                dataset["loss"].values[job.position] = found.loss
+                for part in found.parts:
+                    dataset[f"loss_{part}"].values[job.position] = found.parts[part]
+                dataset["done"].values[job.position] = True
+                bar.update()
+    except KeyboardInterrupt:
+        done = int(dataset["done"].sum())
+        warnings.warn(f"interrupted: {done} of {len(jobs)} maps are done", stacklevel=2)
+
+    _measure(dataset, target, spec)
+    front = models.from_pixels(_identity(net.input_shape[1:]), spec.preprocessing)
+    dataset["raw"].values[:] = _batched(front, dataset["raw"].values, shape)
+    dataset.attrs |= _provenance(model, spec, front)
+    _report_silent(dataset, spec)
+    return dataset
+
+
+def start_noise(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """Seed input (H, W, C) float32: uniform noise brought to mean 127.5 and sd 12.75 (keras-vis).
+
+    keras-vis 0.4.1, `Optimizer._get_seed_input`: mean of the input range, sd 0.05 of its width.
+    """
+    noise = np.random.default_rng(seed).random(shape)
+    noise = (noise - noise.mean()) / noise.std()
+    low, high = PIXEL_RANGE
+    return ((low + high) / 2 + 0.05 * (high - low) * noise).astype("float32")
+
+
+def _maps(model, layer, units, *, seed_input=None, progress=True, on_step=None, **values):
+    model = models.load_model(model)
+    if seed_input is not None:
+        seed_input = np.asarray(seed_input, "float32")
+        values["seed_input"] = hashlib.sha256(seed_input.tobytes()).hexdigest()[:20]
+    spec = make_spec(model, layer, units, **values)
+    return compute(model, spec, seed_input=seed_input, progress=progress, on_step=on_step)
+
+
+def _search_with_keras_vis(
+    target: keras.Model, jobs: list[Job], spec: MapSpec, on_step
+) -> Iterator[tuple[Job, keras_vis.ActivationMap]]:
+    x = keras.Input(target.input_shape[1:])
+    target = keras.Model(x, keras.layers.Identity()(target(x)))
+    sign = 1 if spec.sign == "happy" else -1
+    for job in jobs:
+        yield (
+            job,
+            keras_vis.activation_map(
+                target,
+                len(target.layers) - 1,
+                job.unit,
+                job.seed_input,
+                act_weight=sign * spec.activation_weight,
+                lp_weight=job.lp_weight,
+                tv_weight=job.tv_weight,
+                steps=spec.steps,
+                on_step=on_step,
+            ),
+        )
+
+
+ENGINES = {"keras-vis": _search_with_keras_vis}
+
+
+def _start(seed: int, shape: tuple, picture: np.ndarray | None) -> np.ndarray:
+    if picture is None:
+        return start_noise(seed, shape)
+    if picture.shape != shape:
+        raise ValueError(f"seed_input must have shape {shape} (H, W, C), got {picture.shape}")
+    if not np.isfinite(picture).all():
+        raise ValueError("seed_input must be finite, got NaN or infinity")
+    return picture
+
+
+def _empty(spec: MapSpec, shape: tuple) -> xr.Dataset:
+    grid = (len(spec.units), len(spec.tv_weights), len(spec.lp_weights), len(spec.seeds))
+    trace = ((*GRID, "step"), np.full((*grid, spec.steps), np.nan, "float32"))
+    variables = {
+        "raw": ((*GRID, *PICTURE), np.full(grid + shape, np.nan, "float32")),
+        "display": ((*GRID, *PICTURE), np.zeros(grid + shape, "uint8")),
+        "activation_raw": (GRID, np.full(grid, np.nan, "float32")),
+        "activation_display": (GRID, np.full(grid, np.nan, "float32")),
+        "done": (GRID, np.zeros(grid, bool)),
+        "loss": trace,
+        **{f"loss_{part}": (trace[0], np.zeros_like(trace[1])) for part in LOSS_PARTS},
+    }
+    coordinates = {
+        "unit": list(spec.units),
+        "tv_weight": list(spec.tv_weights),
+        "lp_weight": list(spec.lp_weights),
+        "seed": list(spec.seeds),
+        "step": np.arange(spec.steps),
+    }
+    return xr.Dataset(variables, coordinates)
+
+
+def _unit_means(outputs):
+    return tf.reduce_mean(outputs, axis=range(1, len(outputs.shape) - 1))
+
+
+def _batched(call: Callable, pictures: np.ndarray, shape: tuple, batch: int = 64) -> np.ndarray:
+    flat = pictures.reshape(-1, *shape)
+    parts = [np.asarray(call(flat[i : i + batch])) for i in range(0, len(flat), batch)]
+    result = np.concatenate(parts)
+    return result.reshape(*pictures.shape[: -len(shape)], *result.shape[1:])
+
+
+def _measure(dataset: xr.Dataset, target: keras.Model, spec: MapSpec) -> None:
+    shape = target.input_shape[1:]
+    for name in ("raw", "display"):
+        pictures = dataset[name].values.astype("float32")
+        units = _batched(lambda x: _unit_means(target(x)), pictures, shape)
+        for row, unit in enumerate(spec.units):
+            measured = np.where(dataset["done"].values[row], units[row, ..., unit], np.nan)
+            dataset[f"activation_{name}"].values[row] = measured
+
+
+def _measure_starts(dataset: xr.Dataset, target: keras.Model, starts, spec: MapSpec) -> None:
+    x = tf.constant(np.stack(starts))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        objectives = tf.gather(_unit_means(target(x)), spec.units, axis=1)
+        each = tf.unstack(objectives, axis=1)
+    gradients = np.stack([tape.gradient(unit, x) for unit in each])
+    rms = np.sqrt(np.mean(gradients**2, axis=(2, 3, 4)))
+    dataset["activation_seed"] = (("unit", "seed"), objectives.numpy().T)
+    dataset["gradient_seed"] = (("unit", "seed"), rms)
+
+
+def _identity(shape: tuple) -> keras.Model:
+    x = keras.Input(shape)
+    return keras.Model(x, keras.layers.Identity()(x))
+
+
+def _report_silent(dataset: xr.Dataset, spec: MapSpec) -> None:
+    silent = (dataset["gradient_seed"] == 0).all("seed")
+    if silent.any():
+        units = dataset["unit"].values[silent.values].tolist()
+        warnings.warn(
+            f"no gradient at any seed input for units {units} of {spec.layer}: their maps follow"
+            " the regularizers only. More seeds or objective='pre-activation' may wake them.",
+            stacklevel=3,
+        )
+
+
+def _provenance(model: keras.Model, spec: MapSpec, front: Callable) -> dict:
+    low, high = (np.full((1, *front.input_shape[1:]), v, "float32") for v in PIXEL_RANGE)
+    ends = np.concatenate([np.asarray(front(low)), np.asarray(front(high))])
+    versions = {p: importlib.metadata.version(p) for p in ("keras", "tensorflow", "keras-vis")}
+    return {
+        "spec": spec.to_toml(),
+        "model": model.name,
+        "model_layers": ", ".join(layer.name for layer in model.layers),
+        "weight_digest": models.weight_digest(model),
+        "layer": spec.layer,
+        "sign": spec.sign,
+        "objective": spec.objective,
+        "engine": spec.engine,
+        "steps": spec.steps,
+        "input_range": [float(ends.min()), float(ends.max())],
+        "numerics": NUMERICS,
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str:
+    git = partial(subprocess.run, capture_output=True, text=True, cwd=Path(__file__).parent)
+    try:
+        return git(["git", "rev-parse", "HEAD"]).stdout.strip() or "unknown"
+    except FileNotFoundError:
+        return "unknown"
