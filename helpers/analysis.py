@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 from skimage.feature import structure_tensor
 
-from helpers.maps import PICTURE
+from helpers.spec import PICTURE
 
 PLANE = ("height", "width")
 HIGH_FREQUENCY = 0.25

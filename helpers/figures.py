@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers.maps import GRID
+from helpers.spec import GRID
 from helpers.store import whole_file
 
 CELL_INCHES = 1.15

@@ -18,14 +18,12 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from helpers import keras_vis, models
-from helpers.spec import MapSpec
+from helpers.spec import GRID, PICTURE, MapSpec
 
 NUMERICS = "1"
 """Version of the maths: a stored map is found again only by the version that made it."""
 
 PIXEL_RANGE = (0, 255)
-GRID = ("unit", "tv_weight", "lp_weight", "seed")
-PICTURE = ("height", "width", "channel")
 LOSS_PARTS = ("activation", "lp_norm", "tv")
 
 

@@ -7,6 +7,9 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 
+GRID = ("unit", "tv_weight", "lp_weight", "seed")
+"""Dims of the grid of maps that a spec asks for, in the order they are stored."""
+PICTURE = ("height", "width", "channel")
 SIGNS = ("happy", "sad")
 OBJECTIVES = ("activation", "pre-activation")
 

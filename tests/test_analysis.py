@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import xarray as xr
+from scipy.signal import fftconvolve
+
+from helpers import analysis
+
+
+def pictures(*planes):
+    """Planes (H, W) -> labelled (unit, height, width, channel)."""
+    values = np.stack(planes)[..., None].astype("float32")
+    return xr.DataArray(
+        values, {"unit": range(len(planes))}, ("unit", "height", "width", "channel")
+    )
+
+
+ROWS, COLUMNS = np.mgrid[0:32, 0:32]
+NOISE = np.random.default_rng(0).normal(size=(8, 32, 32))
+
+
+def test_high_frequency_share_of_gratings_and_noise():
+    slow, fast = np.sin(2 * np.pi * 2 * COLUMNS / 32), np.sin(2 * np.pi * 12 * COLUMNS / 32)
+    share = analysis.high_frequency_share(pictures(slow, fast, slow + fast))
+    np.testing.assert_allclose(share, [0, 1, 0.5], atol=1e-9)
+    noise = analysis.high_frequency_share(pictures(*NOISE)).mean()
+    assert noise == pytest.approx(1 - np.pi / 16, abs=0.02)
+
+
+def test_a_flat_picture_has_no_share_and_no_orientation():
+    flat = pictures(np.full((32, 32), 7.0))
+    assert np.isnan(analysis.high_frequency_share(flat)).all()
+    assert np.isnan(analysis.orientation(flat)["strength"]).all()
+
+
+@pytest.mark.parametrize("angle", [0, 30, 45, 90, 150])
+def test_orientation_of_a_grating_is_the_angle_of_its_stripes(angle):
+    radians = np.radians(angle)
+    up = -ROWS
+    across = -np.sin(radians) * COLUMNS + np.cos(radians) * up
+    found = analysis.orientation(pictures(np.sin(2 * np.pi * 4 * across / 32)))
+    off = (float(found["angle"][0]) - angle + 90) % 180 - 90
+    assert abs(off) < 3
+    assert float(found["strength"][0]) > 0.95
+
+
+def test_noise_has_no_orientation():
+    assert (analysis.orientation(pictures(*NOISE))["strength"] < 0.2).all()
+
+
+def test_brightness_is_the_mean():
+    picture = xr.DataArray(
+        np.array([[[[1.0, 2.0]], [[3.0, 6.0]]]]), dims=("unit", "height", "width", "channel")
+    )
+    assert float(analysis.brightness(picture)[0]) == 3.0
+
+
+def test_correlation_of_a_map_with_itself_its_negative_and_another():
+    a = pictures(NOISE[0])
+    assert float(analysis.correlation(a, a)[0]) == pytest.approx(1)
+    assert float(analysis.correlation(a, 255 - a)[0]) == pytest.approx(-1)
+    expected = np.corrcoef(NOISE[0].ravel(), NOISE[1].ravel())[0, 1]
+    assert float(analysis.correlation(a, pictures(NOISE[1]))[0]) == pytest.approx(
+        expected, abs=1e-6
+    )
+
+
+def test_best_shift_finds_the_same_texture_elsewhere():
+    moved = np.roll(NOISE[0], (5, 9), (0, 1))
+    a, b = pictures(NOISE[0]), pictures(moved)
+    assert float(analysis.best_shift_correlation(a, b)[0]) == pytest.approx(1)
+    assert abs(float(analysis.correlation(a, b)[0])) < 0.1
+
+
+def test_best_shift_against_scipy():
+    a, b = (plane - plane.mean() for plane in NOISE[:2])
+    full = fftconvolve(np.tile(a, (2, 2)), b[::-1, ::-1], mode="valid")
+    expected = full.max() / np.sqrt((a**2).sum() * (b**2).sum())
+    found = analysis.best_shift_correlation(pictures(NOISE[0]), pictures(NOISE[1]))
+    assert float(found[0]) == pytest.approx(expected, abs=1e-5)
+
+
+def test_pairwise_and_the_mean_between_different_units():
+    stack = pictures(NOISE[0], -NOISE[0], NOISE[1])
+    matrix = analysis.pairwise(analysis.correlation, stack, "unit")
+    assert matrix.dims == ("unit", "other_unit")
+    expected = np.corrcoef([NOISE[0].ravel(), -NOISE[0].ravel(), NOISE[1].ravel()])
+    np.testing.assert_allclose(matrix, expected, atol=1e-6)
+    off = expected[~np.eye(3, dtype=bool)].mean()
+    assert float(analysis.between(matrix, "unit")) == pytest.approx(off, abs=1e-6)
