@@ -1,5 +1,7 @@
 """Numbers about maps: what they look like, and how alike two of them are."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 from skimage.feature import structure_tensor
@@ -16,24 +18,43 @@ def gray(pictures: xr.DataArray) -> xr.DataArray:
     return pictures.astype("float64").mean("channel")
 
 
-def high_frequency_share(pictures: xr.DataArray) -> xr.DataArray:
-    """Share of the spectral energy above 0.25 cycles a pixel, 0..1; the mean is left out.
+def band_share(pictures: xr.DataArray, low: float, high: float) -> xr.DataArray:
+    """Share of the spectral energy between two radial frequencies, 0..1; the mean is left out.
 
-    White noise has 1 - pi / 16 = 0.80 of its energy there: the square of all frequencies less the
-    disc of radius 0.25. NaN for a picture of one value.
+    NaN for a picture of one value.
 
     Args:
         pictures: (..., height, width, channel), any unit.
+        low: cycles a pixel, not included.
+        high: cycles a pixel, included; the corner of the spectrum is at 0.71.
 
     Returns:
         One number a picture, over the leading dims.
     """
     energy = np.abs(np.fft.fft2(_centred(pictures))) ** 2
     rows, columns = (np.fft.fftfreq(n) for n in energy.shape[-2:])
-    high = np.hypot(rows[:, None], columns[None, :]) > HIGH_FREQUENCY
+    radius = np.hypot(rows[:, None], columns[None, :])
+    inside = (radius > low) & (radius <= high)
     with np.errstate(invalid="ignore"):
-        share = energy[..., high].sum(-1) / energy.sum((-2, -1))
+        share = energy[..., inside].sum(-1) / energy.sum((-2, -1))
     return _over_leading(pictures, share)
+
+
+def high_frequency_share(pictures: xr.DataArray) -> xr.DataArray:
+    """How staticky: `band_share` above 0.25 cycles a pixel (periods below four pixels).
+
+    White noise has 1 - pi / 16 = 0.80 of its energy there: the square of all frequencies less the
+    disc of radius 0.25.
+    """
+    return band_share(pictures, HIGH_FREQUENCY, 1)
+
+
+def texture_share(pictures: xr.DataArray) -> xr.DataArray:
+    """How textured: `band_share` of periods from 4 to 16 pixels (0.0625 to 0.25 cycles a pixel).
+
+    White noise has 15 pi / 256 = 0.18 of its energy there.
+    """
+    return band_share(pictures, HIGH_FREQUENCY / 4, HIGH_FREQUENCY)
 
 
 def brightness(pictures: xr.DataArray) -> xr.DataArray:
@@ -104,6 +125,25 @@ def between(matrix: xr.DataArray, dim: str) -> xr.DataArray:
     """Mean over the pairs of two different `dim` of a matrix that `pairwise` made."""
     different = matrix[dim] != matrix[f"other_{dim}"]
     return matrix.where(different).mean((dim, f"other_{dim}"))
+
+
+def pool(layers: Sequence[xr.Dataset]) -> xr.Dataset:
+    """The maps of several layers as one Dataset, whose `unit` labels read "conv2d_1 5"."""
+    named = [
+        maps.assign_coords(unit=[f"{maps.attrs['layer']} {unit}" for unit in maps["unit"].values])
+        for maps in layers
+    ]
+    pooled = xr.concat(named, "unit", combine_attrs="drop_conflicts")
+    return pooled.assign_attrs(layer=", ".join(maps.attrs["layer"] for maps in layers))
+
+
+def top(values: xr.DataArray, count: int, *, largest: bool = True) -> np.ndarray:
+    """Labels along `unit` of the `count` largest (or smallest) values, the most extreme first.
+
+    NaNs are never among them.
+    """
+    kept = values.dropna("unit").sortby(values.dropna("unit"), ascending=not largest)
+    return kept["unit"].values[:count]
 
 
 def _centred(pictures: xr.DataArray) -> np.ndarray:

@@ -229,6 +229,8 @@ def _activations(cell: xr.Dataset) -> str:
 
 
 def _label(dim: str, value) -> str:
+    if isinstance(value, str):
+        return value
     text = f"{value:g}" if isinstance(value, float | np.floating) else str(value)
     return f"{SYMBOLS.get(dim, dim)} {text}"
 

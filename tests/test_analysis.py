@@ -87,3 +87,25 @@ def test_pairwise_and_the_mean_between_different_units():
     np.testing.assert_allclose(matrix, expected, atol=1e-6)
     off = expected[~np.eye(3, dtype=bool)].mean()
     assert float(analysis.between(matrix, "unit")) == pytest.approx(off, abs=1e-6)
+
+
+def test_bands_share_the_whole_energy():
+    stack = pictures(*NOISE)
+    parts = [analysis.band_share(stack, *band) for band in ((0, 0.0625), (0.0625, 0.25), (0.25, 1))]
+    np.testing.assert_allclose(sum(parts), 1)
+    mean = float(analysis.texture_share(stack).mean())
+    assert mean == pytest.approx(15 * np.pi / 256, abs=0.02)
+
+
+def test_pool_names_every_unit_by_its_layer():
+    one = pictures(NOISE[0], NOISE[1]).to_dataset(name="raw").assign_attrs(layer="a", steps=5)
+    two = pictures(NOISE[2]).to_dataset(name="raw").assign_attrs(layer="b", steps=5)
+    both = analysis.pool([one, two])
+    assert both["unit"].values.tolist() == ["a 0", "a 1", "b 0"]
+    assert both.attrs == {"layer": "a, b", "steps": 5}
+
+
+def test_top_orders_and_leaves_out_nan():
+    values = xr.DataArray([3.0, np.nan, 9.0, 1.0], {"unit": [10, 11, 12, 13]}, ("unit",))
+    assert analysis.top(values, 2).tolist() == [12, 10]
+    assert analysis.top(values, 9, largest=False).tolist() == [13, 10, 12]
