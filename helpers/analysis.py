@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from skimage.feature import structure_tensor
 
@@ -127,6 +128,49 @@ def between(matrix: xr.DataArray, dim: str) -> xr.DataArray:
     return matrix.where(different).mean((dim, f"other_{dim}"))
 
 
+def share_of_pairs(matrix: xr.DataArray, level: float) -> float:
+    """Share (0..1) of the pairs of different units whose value lies above `level`."""
+    upper = _upper_triangle(matrix)
+    return float((upper > level).sum() / len(upper))
+
+
+def closest_pairs(matrix: xr.DataArray, count: int) -> pd.Series:
+    """The `count` pairs of different units with the largest value, the largest first."""
+    upper = _upper_triangle(matrix)
+    return upper.sort_values(ascending=False).head(count).rename("correlation")
+
+
+def looks(maps: xr.Dataset) -> xr.Dataset:
+    """What maps look like: spectral shares and edges as shown, brightness as searched.
+
+    Args:
+        maps: what `happy_maps` returns.
+    """
+    return xr.Dataset(
+        {
+            "high-frequency share": high_frequency_share(maps["display"]),
+            "texture share": texture_share(maps["display"]),
+            "edge strength": orientation(maps["display"])["strength"],
+            "brightness of raw map": brightness(maps["raw"]),
+        }
+    )
+
+
+def output_numbers(maps: xr.Dataset) -> dict[str, float]:
+    """Three numbers by which maps of output units are compared; means over the whole Dataset.
+
+    "high-frequency share" (0..1, less is less static), "alike over seeds" (correlation of one
+    output's maps from two seeds) and "between outputs" (correlation of two outputs' maps from one
+    seed; -1 for complements).
+    """
+    shown = maps["display"]
+    return {
+        "high-frequency share": float(high_frequency_share(shown).mean()),
+        "alike over seeds": float(between(pairwise(correlation, shown, "seed"), "seed").mean()),
+        "between outputs": float(between(pairwise(correlation, shown, "unit"), "unit").mean()),
+    }
+
+
 def pool(layers: Sequence[xr.Dataset]) -> xr.Dataset:
     """The maps of several layers as one Dataset, whose `unit` labels read "conv2d_1 5"."""
     named = [
@@ -144,6 +188,11 @@ def top(values: xr.DataArray, count: int, *, largest: bool = True) -> np.ndarray
     """
     kept = values.dropna("unit").sortby(values.dropna("unit"), ascending=not largest)
     return kept["unit"].values[:count]
+
+
+def _upper_triangle(matrix: xr.DataArray) -> pd.Series:
+    frame = matrix.squeeze(drop=True).to_pandas()
+    return frame.where(np.triu(np.ones(frame.shape, bool), k=1)).stack().dropna()
 
 
 def _centred(pictures: xr.DataArray) -> np.ndarray:

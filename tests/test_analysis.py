@@ -109,3 +109,24 @@ def test_top_orders_and_leaves_out_nan():
     values = xr.DataArray([3.0, np.nan, 9.0, 1.0], {"unit": [10, 11, 12, 13]}, ("unit",))
     assert analysis.top(values, 2).tolist() == [12, 10]
     assert analysis.top(values, 9, largest=False).tolist() == [13, 10, 12]
+
+
+def test_pairs_count_every_two_units_once():
+    stack = pictures(NOISE[0], NOISE[0] * 2, NOISE[1])
+    matrix = analysis.pairwise(analysis.correlation, stack, "unit")
+    assert analysis.share_of_pairs(matrix, 0.9) == pytest.approx(1 / 3)
+    closest = analysis.closest_pairs(matrix, 2)
+    assert closest.index[0] == (0, 1) and len(closest) == 2
+    assert closest.iloc[0] == pytest.approx(1)
+
+
+def test_output_numbers_of_complements_that_repeat():
+    both = np.stack([NOISE[0], -NOISE[0]])[:, None, None, None, ..., None]
+    repeated = np.repeat(both, 2, axis=3)
+    maps = xr.Dataset(
+        {"display": (("unit", "tv_weight", "lp_weight", "seed", *analysis.PICTURE), repeated)},
+        {"unit": [0, 1], "seed": [0, 1]},
+    )
+    numbers = analysis.output_numbers(maps)
+    assert numbers["alike over seeds"] == pytest.approx(1)
+    assert numbers["between outputs"] == pytest.approx(-1)
