@@ -1,0 +1,351 @@
+"""Keras models: load and check them, find layers and units, cut them, put pixels in front."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+SUFFIXES = (".keras", ".h5", ".hdf5")
+ACTIVATION_LAYERS = (
+    keras.layers.Activation,
+    keras.layers.ELU,
+    keras.layers.LeakyReLU,
+    keras.layers.PReLU,
+    keras.layers.ReLU,
+    keras.layers.Softmax,
+)
+PACKAGES_WITHOUT_UNITS = ("preprocessing", "reshaping", "regularization")
+"""Packages of keras.layers that hand on pictures or units of another layer."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+IMAGENET_BGR_MEAN = (103.939, 116.779, 123.68)
+PREPROCESSINGS = ("0..255", "0..1", "-1..1", "caffe", "torch")
+
+Preprocessing = str | tuple[float, float]
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """A layer that has units.
+
+    Attributes:
+        index: position in `model.layers`.
+        name: the layer's name.
+        kind: its class name.
+        units: channels of a picture-like output, outputs of a dense layer.
+        output_shape: (height, width, units) or (units,), without the batch.
+    """
+
+    index: int
+    name: str
+    kind: str
+    units: int
+    output_shape: tuple[int | None, ...]
+
+
+def load_model(model: keras.Model | str | Path) -> keras.Model:
+    """Load a model from a file, or take one from memory as it is, and check that maps can be made.
+
+    A `.keras` file is opened in safe mode (no code from the file runs); an `.h5` file may be a
+    legacy one, of Keras 2, where Keras 3 can read it.
+
+    Raises:
+        ValueError: there is no such file, or it cannot be read; the model is not built, is a
+            subclassed one, has more than one input or output, does not take pictures (H, W, C) of
+            one size, is channels_first, or has weights that are NaN or infinite.
+    """
+    if not isinstance(model, keras.Model):
+        model = _read(Path(model))
+    inputs, outputs = _ends(model)
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ValueError(
+            "model must have one input and one output,"
+            f" got {len(inputs)} inputs and {len(outputs)} outputs"
+        )
+    for layer in model.layers:
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(f"model must be channels_last, got channels_first in {layer.name!r}")
+    shape = tuple(inputs[0].shape)
+    if len(shape) != 4 or None in shape[1:]:
+        raise ValueError(f"model must take pictures (None, H, W, C) of one size, got {shape}")
+    for weight in model.weights:
+        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+            raise ValueError(
+                f"model must have finite weights, got NaN or infinity in {weight.path}"
+            )
+    return model
+
+
+def weight_digest(model: keras.Model) -> str:
+    """SHA-256 (64 hex digits) of the layers (name, class, activation) and of all the weights."""
+    digest = hashlib.sha256()
+    for layer in model.layers:
+        activation = getattr(getattr(layer, "activation", None), "__name__", "")
+        digest.update(f"{layer.name} {type(layer).__name__} {activation}\n".encode())
+        for weight in layer.weights:
+            values = keras.ops.convert_to_numpy(weight)
+            digest.update(f"{weight.name} {values.shape} {values.dtype}\n".encode())
+            digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def find_layer(model: keras.Model, layer: str | int) -> keras.Layer:
+    """Find a layer by its name, or by its index in `model.layers` (negative: from the end).
+
+    Raises:
+        ValueError: no such layer; the message lists the layers that have units.
+    """
+    if isinstance(layer, str):
+        found = [candidate for candidate in model.layers if candidate.name == layer]
+        if found:
+            return found[0]
+    elif _is_integer(layer) and -len(model.layers) <= layer < len(model.layers):
+        return model.layers[layer]
+    for inner in model.layers:
+        if isinstance(inner, keras.Model) and layer in [one.name for one in inner.layers]:
+            raise ValueError(
+                f"layer {layer!r} is inside the nested model {inner.name!r}:"
+                f" pass the inner model, model.get_layer({inner.name!r})"
+            )
+    raise ValueError(
+        f"layer must be an index from {-len(model.layers)} to {len(model.layers) - 1}"
+        f" or one of {_names(model)}, got {layer!r}"
+    )
+
+
+def visualisable_layers(model: keras.Model) -> tuple[LayerInfo, ...]:
+    """All layers that have units, in the model's order.
+
+    A layer has units when its output is (None, units) or (None, height, width, units) and its own:
+    not that of an input, a preprocessing, a Flatten, a Dropout or another layer that hands units
+    on, nor of a nested model.
+    """
+    return tuple(
+        LayerInfo(index, layer.name, type(layer).__name__, shape[-1], shape[1:])
+        for index, layer in enumerate(model.layers)
+        if (shape := _unit_shape(layer))
+    )
+
+
+def unit_count(model: keras.Model, layer: str | int) -> int:
+    """Count a layer's units: the channels of a convolution, the outputs of a dense layer.
+
+    Raises:
+        ValueError: no such layer, or one without units; the message lists those that have some.
+    """
+    found = find_layer(model, layer)
+    if isinstance(found, keras.Model):
+        raise ValueError(
+            f"layer {found.name!r} is a nested model:"
+            f" pass the inner model, model.get_layer({found.name!r})"
+        )
+    shape = _unit_shape(found)
+    if shape is None:
+        raise ValueError(
+            f"layer must have units, that is be one of {_names(model)},"
+            f" got {found.name!r} ({type(found).__name__})"
+        )
+    return shape[-1]
+
+
+def check_units(model: keras.Model, layer: str | int, units=None) -> tuple[int, ...]:
+    """Bring unit numbers (one, several, or None for all) into a tuple of ints.
+
+    Raises:
+        ValueError: as `unit_count`; or a unit is no integer or not among the layer's.
+    """
+    count = unit_count(model, layer)
+    if units is None:
+        return tuple(range(count))
+    numbers = tuple(np.atleast_1d(np.asarray(units, object)).tolist())
+    for unit in numbers:
+        if not _is_integer(unit) or not 0 <= unit < count:
+            name = find_layer(model, layer).name
+            raise ValueError(f"units of {name} must be integers 0 to {count - 1}, got {unit!r}")
+    return tuple(int(unit) for unit in numbers)
+
+
+def with_logits(model: keras.Model) -> keras.Model:
+    """Take the model's final softmax away, so that it puts out logits; `model` stays as it is.
+
+    The softmax may be the activation of the last layer or a layer of its own. All layers keep their
+    names; a softmax of its own is gone.
+
+    Raises:
+        ValueError: the model does not end in a softmax.
+    """
+    last = model.layers[-1]
+    is_softmax = isinstance(last, keras.layers.Softmax) or (
+        getattr(last, "activation", None) is keras.activations.softmax
+    )
+    if not is_softmax:
+        raise ValueError(f"model must end in a softmax, got {last.name!r} ({type(last).__name__})")
+    return _before_activation(model, last)
+
+
+def at_layer(model: keras.Model, layer: str | int, *, pre_activation: bool = False) -> keras.Model:
+    """Cut the model off after a layer; `model` stays as it is.
+
+    Args:
+        model: Functional or Sequential.
+        layer: name or index of a layer with units; of a layer called twice, the first call.
+        pre_activation: take the layer's output before its own activation function. Of an activation
+            layer (ReLU, Softmax ...) that is its input; of a layer without one, its output.
+
+    Returns:
+        A Functional model from the same input to (N, units) or (N, height, width, units). It shares
+        the weights of `model`; with `pre_activation` they may be copies.
+
+    Raises:
+        ValueError: as `unit_count`.
+    """
+    unit_count(model, layer)
+    found = find_layer(model, layer)
+    if pre_activation:
+        return _before_activation(model, found)
+    return keras.Model(model.inputs[0], _call_of(model, found).outputs[0], name=model.name)
+
+
+def resolve_preprocessing(model: keras.Model, preprocessing=None) -> Preprocessing:
+    """Check what a net expects in the place of pixels 0..255, or infer it where None is given.
+
+    Returns:
+        One of `PREPROCESSINGS`, or the range (low, high) of the net's input.
+
+    Raises:
+        ValueError: not legal; or None, and the net does not begin with a Rescaling or
+            Normalization layer (which is taken to say that it expects pixels 0..255).
+    """
+    legal = f"one of {PREPROCESSINGS} or (low, high), the range of the net's input"
+    if preprocessing is None:
+        first = next(a for a in model.layers if not isinstance(a, keras.layers.InputLayer))
+        if isinstance(first, keras.layers.Rescaling | keras.layers.Normalization):
+            return "0..255"
+        raise ValueError(
+            f"preprocessing must be given, {legal}: the net does not begin with a Rescaling"
+            f" or Normalization layer but with {first.name!r} ({type(first).__name__})"
+        )
+    if isinstance(preprocessing, str):
+        if preprocessing not in PREPROCESSINGS:
+            raise ValueError(f"preprocessing must be {legal}, got {preprocessing!r}")
+        channels = model.input_shape[-1]
+        if preprocessing in ("caffe", "torch") and channels != 3:
+            raise ValueError(f"preprocessing {preprocessing!r} needs 3 channels, got {channels}")
+        return preprocessing
+    ends = np.asarray(preprocessing, "float64")
+    if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] >= ends[1]:
+        raise ValueError(f"preprocessing must be {legal} with low < high, got {preprocessing!r}")
+    return float(ends[0]), float(ends[1])
+
+
+def input_front(preprocessing: Preprocessing) -> Callable:
+    """Make the step from pixels (N, H, W, C) in 0..255, RGB or gray, to what a net expects.
+
+    "caffe" is BGR minus the ImageNet mean, "torch" is (x / 255 - mean) / sd of ImageNet (as in
+    `keras.applications.imagenet_utils.preprocess_input`).
+
+    Args:
+        preprocessing: what `resolve_preprocessing` returns.
+    """
+    if preprocessing == "caffe":
+        subtract = keras.layers.Rescaling(1.0, [-mean for mean in IMAGENET_BGR_MEAN])
+        return lambda pixels: subtract(keras.ops.flip(pixels, axis=-1))
+    if preprocessing == "torch":
+        mean, std = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
+        return keras.layers.Rescaling((1 / 255 / std).tolist(), (-mean / std).tolist())
+    ranges = {"0..255": (0, 255), "0..1": (0, 1), "-1..1": (-1, 1)}
+    low, high = ranges.get(preprocessing, preprocessing)
+    return keras.layers.Rescaling((high - low) / 255, low)
+
+
+def from_pixels(model: keras.Model, preprocessing=None) -> keras.Model:
+    """Give a net a front, so that it takes pixels 0..255 (N, H, W, C); `model` stays as it is.
+
+    Args:
+        model: Functional or Sequential.
+        preprocessing: as `resolve_preprocessing` takes it.
+
+    Returns:
+        A Functional model that shares the weights; `model` itself where it takes 0..255.
+
+    Raises:
+        ValueError: as `resolve_preprocessing`.
+    """
+    preprocessing = resolve_preprocessing(model, preprocessing)
+    if preprocessing in ("0..255", (0, 255)):
+        return model
+    net = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    pixels = keras.Input(model.input_shape[1:], name="pixels")
+    return keras.Model(pixels, net(input_front(preprocessing)(pixels)), name=model.name)
+
+
+def _read(path: Path) -> keras.Model:
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"model must be a Keras model or a file {SUFFIXES}, got {str(path)!r}")
+    if not path.is_file():
+        raise ValueError(f"model must be a file that exists, got {str(path)!r}")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read as a Keras model: {error}") from error
+
+
+def _ends(model: keras.Model) -> tuple[list, list]:
+    try:
+        return model.inputs, model.outputs
+    except (AttributeError, ValueError) as error:
+        raise ValueError(
+            f"model must be a built Functional or Sequential one, got {model.name!r}"
+            f" ({type(model).__name__}) without an input: start it with keras.Input(shape)"
+        ) from error
+
+
+def _is_integer(value) -> bool:
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def _names(model: keras.Model) -> list[str]:
+    return [info.name for info in visualisable_layers(model)]
+
+
+def _unit_shape(layer: keras.Layer) -> tuple | None:
+    hands_on = any(part in PACKAGES_WITHOUT_UNITS for part in type(layer).__module__.split("."))
+    passive = keras.layers.InputLayer | keras.layers.Identity | keras.Model
+    if hands_on or isinstance(layer, passive) or not hasattr(layer.output, "shape"):
+        return None
+    shape = tuple(layer.output.shape)
+    return shape if len(shape) in (2, 4) and shape[-1] is not None else None
+
+
+def _call_of(model: keras.Model, layer: keras.Layer):
+    """Find where this model, and no other that the layer is also part of, calls the layer."""
+    calls = keras.Model(model.inputs[0], model.outputs[0])._nodes_by_depth
+    return next(
+        call
+        for depth in sorted(calls, reverse=True)
+        for call in calls[depth]
+        if call.operation is layer
+    )
+
+
+def _before_activation(model: keras.Model, layer: keras.Layer) -> keras.Model:
+    call = _call_of(model, layer)
+    if isinstance(layer, ACTIVATION_LAYERS):
+        return keras.Model(model.inputs[0], call.input_tensors[0], name=model.name)
+    net = keras.Model(model.inputs[0], call.outputs[0], name=model.name)
+    if "activation" not in layer.get_config():
+        return net
+
+    def copy(one: keras.Layer) -> keras.Layer:
+        if isinstance(one, keras.layers.Lambda):  # from_config refuses a Python lambda
+            return keras.layers.Lambda(one.function, name=one.name, arguments=one.arguments)
+        linear = {"activation": "linear"} if one is layer else {}
+        return type(one).from_config(one.get_config() | linear)
+
+    copied = keras.models.clone_model(net, clone_function=copy)
+    copied.set_weights(net.get_weights())
+    return copied
