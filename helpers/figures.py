@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from helpers.spec import GRID
 from helpers.store import whole_file
 
 CELL_INCHES = 1.15
+LETTERS_PER_INCH = 13
 SYMBOLS = {"unit": "unit", "tv_weight": "TV", "lp_weight": "LP", "seed": "seed"}
 EXPLANATION = "Under each map: activation of the raw map → of the map as shown."
 
@@ -203,7 +205,8 @@ def _canvas(sizes: tuple[int, int], title: str):
     width = max(columns * CELL_INCHES, 4.5)
     height = rows * (CELL_INCHES + 0.3) + 0.7
     figure = MapFigure(figsize=(width, height), layout="constrained", facecolor="white")
-    figure.suptitle(title, fontsize=9)
+    wrapped = (textwrap.fill(line, int(width * LETTERS_PER_INCH)) for line in title.splitlines())
+    figure.suptitle("\n".join(wrapped), fontsize=9)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 

@@ -4,10 +4,15 @@
 """
 
 import argparse
+import os
+import signal
 import sys
 import tomllib
+import warnings
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from multiprocessing import get_context
 from pathlib import Path
 
 import keras
@@ -56,18 +61,12 @@ class Study:
         """Where the experiment lives: nets, figures and results are beside its TOML file."""
         return Path(self.path).parent
 
-    @cached_property
-    def _models(self) -> dict[str, keras.Model]:
-        return {}
-
     def model(self, grid: str | None = None) -> keras.Model:
         """The net that a grid is about (its key `model`), or the main one of this net."""
         role = self._grid(grid).get("model", "main") if grid else "main"
         roles = self.declared["nets"][self.net]
         _check_declared("model", role, roles)
-        if role not in self._models:
-            self._models[role] = models.load_model(self.folder / roles[role])
-        return self._models[role]
+        return _load(self.folder / roles[role])
 
     def statistics(self) -> xr.Dataset:
         """What every unit of the main net does on the pictures it was trained for."""
@@ -85,35 +84,37 @@ class Study:
 
     def maps(self, grid: str, *, progress: bool = True) -> xr.Dataset:
         """The maps of a grid: read from the store, searched first where they are not there."""
-        chunks = [path for path, _ in self.run((grid,), progress=progress)]
-        return xr.concat(
-            [store.load(path) for path in chunks], "unit", combine_attrs="drop_conflicts"
-        )
+        pieces = [store.load(piece.path) for piece in self.run((grid,), progress=progress)]
+        return xr.concat(pieces, "unit", combine_attrs="drop_conflicts")
 
-    def run(self, grids=None, *, progress: bool = True) -> list[tuple[Path, MapSpec]]:
-        """Search and store whatever of the grids (None: all) is not stored; return all the files.
+    def run(self, grids=None, *, workers: int = 1, progress: bool = True) -> list["Piece"]:
+        """Search and store whatever of the grids (None: all) is not stored; return all the pieces.
 
-        Each file is written when its units are done, so that an interrupt costs at most one.
-        A file that cannot be read is set aside as `*.unreadable` and made again.
+        Each piece is written when its units are done, so that an interrupt costs at most the ones
+        under way. A file that cannot be read is set aside as `*.unreadable` and made again.
+
+        Args:
+            grids: names under `[grids]`.
+            workers: processes that search side by side; 1 searches in this one.
+            progress: show a bar.
 
         Raises:
             KeyboardInterrupt: the run was interrupted; what is stored stays.
         """
         pieces = [
-            (self._file(grid, piece), piece, grid)
+            Piece(self, grid, spec)
             for grid in grids or self.declared["grids"]
-            for piece in self.spec(grid).chunks(UNITS_PER_FILE)
+            for spec in self.spec(grid).chunks(UNITS_PER_FILE)
         ]
-        missing = [piece for piece in pieces if not _readable(piece[0])]
-        total = sum(_count(spec) for _, spec, _ in missing)
+        missing = [piece for piece in pieces if not _readable(piece.path)]
+        total = sum(piece.count for piece in missing)
         with tqdm(total=total, desc=f"{self.net} maps", disable=not (progress and total)) as bar:
-            for path, spec, grid in missing:
-                dataset = maps.compute(self.model(grid), spec, progress=False)
-                if not bool(dataset["done"].all()):
-                    raise KeyboardInterrupt
-                store.save(dataset, path)
-                bar.update(_count(spec))
-        return [(path, spec) for path, spec, _ in pieces]
+            if workers == 1 or len(missing) < 2:
+                for piece in missing:
+                    bar.update(_search(piece))
+            else:
+                _search_side_by_side(missing, workers, bar)
+        return pieces
 
     def figure_path(self, name: str) -> Path:
         """Where a declared figure is written.
@@ -142,17 +143,61 @@ class Study:
     def _results(self) -> Path:
         return Path(self.results) if self.results else self.folder / "results"
 
-    def _file(self, grid: str, spec: MapSpec) -> Path:
-        digest = spec.digest(models.weight_digest(self.model(grid)), maps.NUMERICS)
-        return self._results / f"{digest}.nc"
+
+@dataclass(frozen=True)
+class Piece:
+    """The maps that one file holds: some units of a grid."""
+
+    study: Study
+    grid: str
+    spec: MapSpec
+
+    @property
+    def path(self) -> Path:
+        """The file, named by the digest of spec, weights and version of the maths."""
+        digest = self.spec.digest(models.weight_digest(self.study.model(self.grid)), maps.NUMERICS)
+        return self.study._results / f"{digest}.nc"
+
+    @property
+    def count(self) -> int:
+        """How many maps it holds."""
+        spec = self.spec
+        return len(spec.units) * len(spec.tv_weights) * len(spec.lp_weights) * len(spec.seeds)
+
+
+@cache
+def _load(path: Path) -> keras.Model:
+    return models.load_model(path)
+
+
+def _search(piece: Piece) -> int:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "no gradient")
+        dataset = maps.compute(piece.study.model(piece.grid), piece.spec, progress=False)
+    if not bool(dataset["done"].all()):
+        raise KeyboardInterrupt
+    store.save(dataset, piece.path)
+    return piece.count
+
+
+def _search_side_by_side(pieces: list[Piece], workers: int, bar: tqdm) -> None:
+    """Each worker process on one core; after an interrupt they finish the pieces under way."""
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    with ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupts) as pool:
+        try:
+            for future in as_completed([pool.submit(_search, piece) for piece in pieces]):
+                bar.update(future.result())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _plain(spec: MapSpec) -> dict:
     return {name: getattr(spec, name) for name in MapSpec.__dataclass_fields__}
-
-
-def _count(spec: MapSpec) -> int:
-    return len(spec.units) * len(spec.tv_weights) * len(spec.lp_weights) * len(spec.seeds)
 
 
 def _readable(path: Path) -> bool:
@@ -176,12 +221,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m helpers.sweep", description=__doc__)
     parser.add_argument("experiment", type=Path, help="the experiment's TOML file")
     parser.add_argument("--net", nargs="+", required=True, help="names under [nets]")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--size", default="full", help="full, or a name under [sizes]")
     chosen = parser.parse_args(arguments)
     try:
         for net in chosen.net:
-            files = Study(chosen.experiment, net, chosen.size).run()
-            print(f"{net}: {sum(_count(spec) for _, spec in files)} maps in {len(files)} files")
+            study = Study(chosen.experiment, net, chosen.size)
+            pieces = study.run(workers=chosen.workers)
+            print(f"{net}: {sum(piece.count for piece in pieces)} maps in {len(pieces)} files")
     except KeyboardInterrupt:
         print("interrupted; what is stored stays, and the same command goes on", file=sys.stderr)
         return 130
