@@ -236,10 +236,13 @@ def resolve_preprocessing(model: keras.Model, preprocessing=None) -> Preprocessi
         if preprocessing in ("caffe", "torch") and channels != 3:
             raise ValueError(f"preprocessing {preprocessing!r} needs 3 channels, got {channels}")
         return preprocessing
-    ends = np.asarray(preprocessing, "float64")
-    if ends.shape != (2,) or not np.isfinite(ends).all() or ends[0] >= ends[1]:
+    try:
+        low, high = (float(end) for end in preprocessing)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not -np.inf < low < high < np.inf:
         raise ValueError(f"preprocessing must be {legal} with low < high, got {preprocessing!r}")
-    return float(ends[0]), float(ends[1])
+    return low, high
 
 
 def input_front(preprocessing: Preprocessing) -> Callable:

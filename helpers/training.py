@@ -1,0 +1,346 @@
+"""Train the post's kind of net on faces, and measure it on people it has never seen."""
+
+import argparse
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import xarray as xr
+from keras import layers
+from tqdm.auto import tqdm
+from tqdm.keras import TqdmCallback
+
+from helpers import faces as face_sets
+from helpers import models, store
+from helpers.faces import POSES, Faces
+
+QUANTILES = (0.01, 0.05, 0.5, 0.95, 0.99)
+OBJECTIVES = ("activation", "pre-activation")
+NAMES = {"cmu": "photos", "rendered": "rendered", "folder": "folder"}
+EPOCHS, BATCH, LEARNING_RATE = 20, 32, 1e-3
+SHIFT, BRIGHTNESS, CONTRAST = 4, 25.0, (0.7, 1.4)
+"""Augmentation: at most so many pixels each way, so much added to 0..255, factors of contrast."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained net.
+
+    Attributes:
+        model: takes pixels 0..255 (N, H, W, C), puts out probabilities (N, classes); not compiled.
+        history: loss and accuracy (0..1) after each epoch, `val_` on the test people.
+    """
+
+    model: keras.Model
+    history: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a net does on labelled images.
+
+    Attributes:
+        accuracy: share of the images that it gets right, 0..1.
+        confusion: (classes, classes) counts; rows are the truth, columns what the net says.
+        mistakes: indices of the images that it gets wrong, the most certain mistake first.
+        probabilities: (N, classes).
+    """
+
+    accuracy: float
+    confusion: np.ndarray
+    mistakes: np.ndarray
+    probabilities: np.ndarray
+
+
+def build_net(
+    input_shape: tuple[int, int, int],
+    n_outputs: int = 2,
+    filters: Sequence[int] = (32, 32, 64),
+    dense: Sequence[int] = (64, 32),
+    *,
+    seed: int,
+) -> keras.Model:
+    """Build the post's kind of net: pixels 0..255 in, convolutions, dense layers, softmax.
+
+    3x3 convolutions conv2d_1, conv2d_2 ... with ReLU, each followed by 2x2 max pooling; dense_1,
+    dense_2 ... with ReLU; the last dense layer decides. Every initial weight follows from `seed`.
+
+    Args:
+        input_shape: (H, W, C).
+        n_outputs: classes.
+        filters: units of each convolution.
+        dense: units of each dense layer before the last.
+        seed: integer of at least 0.
+    """
+    draw = np.random.default_rng(seed)
+
+    def start():
+        return keras.initializers.GlorotUniform(seed=int(draw.integers(2**31)))
+
+    x = pixels = keras.Input(input_shape, name="pixels")
+    x = layers.Rescaling(1 / 255, name="rescaling")(x)
+    for number, units in enumerate(filters, 1):
+        name = f"conv2d_{number}"
+        x = layers.Conv2D(units, 3, activation="relu", kernel_initializer=start(), name=name)(x)
+        x = layers.MaxPooling2D(name=f"max_pooling2d_{number}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    for number, units in enumerate(dense, 1):
+        name = f"dense_{number}"
+        x = layers.Dense(units, activation="relu", kernel_initializer=start(), name=name)(x)
+    name = f"dense_{len(dense) + 1}"
+    x = layers.Dense(n_outputs, activation="softmax", kernel_initializer=start(), name=name)(x)
+    return keras.Model(pixels, x)
+
+
+def truth(faces: Faces, *, poses: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels (N,) int64 and the names of the classes: the set's own, or the four poses."""
+    if poses:
+        return face_sets.pose_labels(faces), POSES
+    return faces.labels, faces.class_names
+
+
+def train(
+    faces_train: Faces,
+    faces_test: Faces,
+    *,
+    seed: int,
+    poses: bool = False,
+    epochs: int = EPOCHS,
+    batch: int = BATCH,
+    progress: bool = True,
+) -> Trained:
+    """Train a new net with Adam (rate 1e-3) on the cross-entropy.
+
+    Every epoch sees the images shifted, brighter or darker and with more or less contrast (by
+    `SHIFT`, `BRIGHTNESS`, `CONTRAST`), and never mirrored, which would make another pose. The same
+    seed on the same machine gives the same weights; no global seed is read or set.
+
+    Args:
+        faces_train: images to learn from.
+        faces_test: other people's images; watched while it trains, never learned from.
+        seed: makes the initial weights and the order of the images.
+        poses: tell the four poses apart rather than the set's own classes.
+        epochs: times through the images.
+        batch: images a step.
+        progress: show a bar.
+    """
+    labels, classes = truth(faces_train, poses=poses)
+    model = build_net(faces_train.images.shape[1:], len(classes), seed=seed)
+    model.compile(
+        keras.optimizers.Adam(LEARNING_RATE),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+    )
+    data = tf.data.Dataset.from_tensor_slices((_pixels(faces_train.images), labels))
+    draws = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(2)
+    data = tf.data.Dataset.zip(data.cache().shuffle(len(labels), seed=seed), draws)
+    data = data.map(lambda example, draw: (_augmented(example[0], draw), example[1]))
+    bars = [TqdmCallback(verbose=0, desc="training", leave=False)] if progress else []
+    history = model.fit(
+        data.batch(batch).prefetch(2),
+        epochs=epochs,
+        validation_data=(_pixels(faces_test.images), truth(faces_test, poses=poses)[0]),
+        callbacks=bars,
+        shuffle=False,
+        verbose=0,
+    ).history
+    return Trained(keras.Model(model.inputs[0], model.outputs[0]), history)
+
+
+def evaluate(model: keras.Model, faces: Faces, *, poses: bool = False) -> Evaluation:
+    """Measure a net on faces, which may be of another size or number of channels (`as_input`)."""
+    labels, classes = truth(faces, poses=poses)
+    pixels = as_input(faces.images, model.input_shape[1:])
+    probabilities = model.predict(pixels, verbose=0)
+    said = probabilities.argmax(1)
+    confusion = np.zeros((len(classes), len(classes)), int)
+    np.add.at(confusion, (labels, said), 1)
+    wrong = np.flatnonzero(said != labels)
+    mistakes = wrong[np.argsort(-probabilities.max(1)[wrong], kind="stable")]
+    return Evaluation(float((said == labels).mean()), confusion, mistakes, probabilities)
+
+
+def as_input(images: np.ndarray, input_shape: tuple[int, int, int]) -> np.ndarray:
+    """Bring images (N, h, w, c) in 0..1 to a net's (N, H, W, C), pixels 0..255.
+
+    RGB becomes gray by its mean over channels, gray becomes RGB by repetition; another size is
+    reached by bilinear interpolation.
+    """
+    height, width, channels = input_shape
+    pixels = _pixels(images)
+    if pixels.shape[-1] != channels:
+        pixels = np.repeat(pixels.mean(-1, keepdims=True), channels, axis=-1)
+    if pixels.shape[1:3] != (height, width):
+        pixels = np.asarray(tf.image.resize(pixels, (height, width), antialias=True))
+    return pixels
+
+
+def cross_validate(
+    faces: Faces, *, n_folds: int = 5, seed: int, progress: bool = True, **options
+) -> list[float]:
+    """Accuracy (0..1) on the unseen people of each fold; `options` as `train` takes them."""
+    folds = face_sets.person_folds(faces, n_folds, seed=seed)
+    accuracies = []
+    for known, unseen in tqdm(folds, total=n_folds, desc="folds", disable=not progress):
+        model = train(known, unseen, seed=seed, progress=progress, **options).model
+        accuracies.append(evaluate(model, unseen, poses=options.get("poses", False)).accuracy)
+    return accuracies
+
+
+def unit_statistics(
+    model: keras.Model, images: np.ndarray, *, batch: int = 64, progress: bool = True
+) -> xr.Dataset:
+    """What every unit does over images: the scale of its activation, and whether it ever fires.
+
+    A convolution unit's activation is its mean over positions.
+
+    Args:
+        model: takes pixels 0..255.
+        images: (N, H, W, C) in 0..1.
+        batch: images at a time.
+        progress: show a bar.
+
+    Returns:
+        A Dataset over (layer, objective, unit), objective "activation" or "pre-activation", NaN
+        where a layer has fewer units: `mean`, `std`, `min`, `max` and `quantile` (level) over the
+        images, and `silent` (layer, unit), the share (0..1) of the images on which the unit's
+        activation is above 0 at no position.
+    """
+    infos = models.visualisable_layers(model)
+    names = [info.name for info in infos]
+    shape = (len(infos), len(OBJECTIVES), max(info.units for info in infos))
+    dims = ("layer", "objective", "unit")
+    moments = {name: np.full(shape, np.nan) for name in ("mean", "std", "min", "max")}
+    quantile = np.full((*shape, len(QUANTILES)), np.nan)
+    silent = np.full((shape[0], shape[2]), np.nan)
+    pixels = _pixels(images)
+    for row, info in enumerate(tqdm(infos, desc="unit statistics", disable=not progress)):
+        for column, objective in enumerate(OBJECTIVES):
+            net = models.at_layer(model, info.name, pre_activation=objective == "pre-activation")
+            means, peaks = _means_and_peaks(net, pixels, batch)
+            at = (row, column, slice(info.units))
+            for name, values in moments.items():
+                values[at] = getattr(means, name)(0)
+            quantile[at] = np.quantile(means, QUANTILES, axis=0).T
+            if objective == "activation":
+                silent[row, : info.units] = (peaks <= 0).mean(0)
+    variables = {name: (dims, values) for name, values in moments.items()}
+    variables |= {"quantile": ((*dims, "level"), quantile), "silent": (("layer", "unit"), silent)}
+    coordinates = {
+        "layer": names,
+        "objective": list(OBJECTIVES),
+        "unit": np.arange(shape[2]),
+        "level": list(QUANTILES),
+    }
+    attributes = {"images": len(images), "weight_digest": models.weight_digest(model)}
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def dead_units(statistics: xr.Dataset) -> dict[str, list[int]]:
+    """Units that are silent on every image, by layer; layers without any are left out."""
+    silent = statistics["silent"]
+    dead = {str(name): np.flatnonzero(silent.sel(layer=name) == 1) for name in silent["layer"].data}
+    return {name: units.tolist() for name, units in dead.items() if len(units)}
+
+
+def save_net(model: keras.Model, record: dict, statistics: xr.Dataset, path: str | Path) -> Path:
+    """Write NAME.keras, NAME.json (how it was trained) and NAME.statistics.nc, each one whole.
+
+    The net comes last, so that a net that is there has its record beside it.
+    """
+    path = Path(path)
+    store.save(statistics, path.with_suffix(".statistics.nc"))
+    with store.whole_file(path.with_suffix(".json")) as part:
+        part.write_text(json.dumps(record, indent=2) + "\n")
+    with store.whole_file(path) as part:
+        model.save(part)
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train a net from the command line: `python -m helpers.training --help`."""
+    options = _parser().parse_args(arguments)
+    faces = face_sets.load_faces(options.source, options.path, seed=options.seed)
+    known, unseen = face_sets.split_by_person(faces, seed=options.seed)
+    how = {"seed": options.seed, "poses": options.poses, "epochs": options.epochs}
+    folds = cross_validate(faces, n_folds=options.folds, **how) if options.folds else []
+    trained = train(known, unseen, **how)
+    result = evaluate(trained.model, unseen, poses=options.poses)
+    statistics = unit_statistics(trained.model, faces.images)
+    packages = ("keras", "tensorflow", "numpy")
+    record = {
+        "source": faces.source,
+        "input_shape": list(faces.images.shape[1:]),
+        "classes": list(truth(faces, poses=options.poses)[1]),
+        "images": len(faces.images),
+        "images_trained_on": len(known.images),
+        "people": len(np.unique(faces.people)),
+        "unseen_people": sorted({str(person) for person in unseen.people}),
+        "accuracy_on_unseen_people": result.accuracy,
+        "confusion_on_unseen_people": result.confusion.tolist(),
+        "accuracy_of_each_fold": folds,
+        "accuracy_mean_of_folds": float(np.mean(folds)) if folds else None,
+        "dead_units": dead_units(statistics),
+        **how,
+        "batch": BATCH,
+        "optimizer": f"Adam, rate {LEARNING_RATE}",
+        "weight_digest": models.weight_digest(trained.model),
+        "versions": {name: importlib.metadata.version(name) for name in packages},
+    }
+    name = NAMES[options.source] + ("_poses" if options.poses else "")
+    output = Path(options.output or f"experiments/experiment1/{name}.keras")
+    save_net(trained.model, record, statistics, output)
+    if folds:
+        each = ", ".join(f"{accuracy:.3f}" for accuracy in folds)
+        print(f"accuracy on unseen people, {len(folds)} folds: {np.mean(folds):.4f} ({each})")
+    print(f"accuracy of {output} on its unseen people: {result.accuracy:.4f}")
+    print(f"dead units: {record['dead_units'] or 'none'}")
+
+
+def _pixels(images: np.ndarray) -> np.ndarray:
+    return np.asarray(images, "float32") * 255
+
+
+def _augmented(pixels: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+    """One image (H, W, C), pixels 0..255, changed at random by the seed `draw` (2,)."""
+    border = [[SHIFT, SHIFT], [SHIFT, SHIFT], [0, 0]]
+    moved = tf.image.stateless_random_crop(
+        tf.pad(pixels, border, "SYMMETRIC"), pixels.shape, seed=draw
+    )
+    lit = tf.image.stateless_random_brightness(moved, BRIGHTNESS, seed=draw)
+    return tf.clip_by_value(tf.image.stateless_random_contrast(lit, *CONTRAST, seed=draw), 0, 255)
+
+
+def _means_and_peaks(net: keras.Model, pixels: np.ndarray, batch: int):
+    means, peaks = [], []
+    for start in range(0, len(pixels), batch):
+        outputs = np.asarray(net(pixels[start : start + batch]), "float64")
+        positions = tuple(range(1, outputs.ndim - 1))
+        means.append(outputs.mean(positions))
+        peaks.append(outputs.max(positions))
+    return np.concatenate(means), np.concatenate(peaks)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m helpers.training",
+        description="Train a net on faces and report its accuracy on people it has never seen.",
+    )
+    add = parser.add_argument
+    add("--source", choices=tuple(NAMES), default="rendered", help="which faces (%(default)s)")
+    add("--path", help="folder or archive of the faces; cmu is downloaded without it")
+    add("--poses", action="store_true", help="four classes, the poses, rather than left or not")
+    add("--folds", type=int, default=5, help="person-folds to report, 0 for none (%(default)s)")
+    add("--epochs", type=int, default=EPOCHS, help="times through the images (%(default)s)")
+    add("--seed", type=int, default=0, help="initial weights, order and split (%(default)s)")
+    add("--output", help="the .keras file (experiments/experiment1/NAME.keras)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
