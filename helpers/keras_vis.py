@@ -143,7 +143,7 @@ def visualize_activation(model: keras.Model, layer_idx: int, filter_indices=None
     """
     if arguments.get("backprop_modifier") is not None:
         raise ValueError(
-            "backprop_modifier must be None: it rewrites TensorFlow 1 graphs, which Keras 3 has not;"
+            "backprop_modifier must be None: it rewrites the graphs of TensorFlow 1;"
             f" got {arguments['backprop_modifier']!r}"
         )
     if filter_indices is None:
