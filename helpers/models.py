@@ -1,10 +1,12 @@
 """Keras models: load and check them, find layers and units, cut them, put pixels in front."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -73,7 +75,7 @@ def load_model(model: keras.Model | str | Path) -> keras.Model:
     if len(shape) != 4 or None in shape[1:]:
         raise ValueError(f"model must take pictures (None, H, W, C) of one size, got {shape}")
     for weight in model.weights:
-        if not np.isfinite(keras.ops.convert_to_numpy(weight)).all():
+        if not np.isfinite(weight.numpy()).all():
             raise ValueError(
                 f"model must have finite weights, got NaN or infinity in {weight.path}"
             )
@@ -87,7 +89,7 @@ def weight_digest(model: keras.Model) -> str:
         activation = getattr(getattr(layer, "activation", None), "__name__", "")
         digest.update(f"{layer.name} {type(layer).__name__} {activation}\n".encode())
         for weight in layer.weights:
-            values = keras.ops.convert_to_numpy(weight)
+            values = weight.numpy()
             digest.update(f"{weight.name} {values.shape} {values.dtype}\n".encode())
             digest.update(values.tobytes())
     return digest.hexdigest()
@@ -292,9 +294,33 @@ def _read(path: Path) -> keras.Model:
     if not path.is_file():
         raise ValueError(f"model must be a file that exists, got {str(path)!r}")
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        config = _old_config(path) if h5py.is_hdf5(path) else None
+        if config is None:
+            return keras.models.load_model(path, compile=False, safe_mode=True)
+        model = keras.Sequential.from_config(config)
+        model.load_weights(path)
+        return model
     except Exception as error:
         raise ValueError(f"{path} cannot be read as a Keras model: {error}") from error
+
+
+def _old_config(path: Path) -> dict | None:
+    """Config of a Sequential without an input layer, as Keras 2.2 and older saved it; else None.
+
+    Keras 3.15 cannot read it: it takes the first layer's `batch_input_shape` for one without the
+    batch. Here it becomes an input layer.
+    """
+    with h5py.File(path) as file:
+        saved = json.loads(file.attrs["model_config"])
+    if saved["class_name"] != "Sequential":
+        return None
+    config = saved["config"]
+    listed = config if isinstance(config, list) else config["layers"]
+    if listed[0]["class_name"] == "InputLayer":
+        return None
+    shape = listed[0]["config"].pop("batch_input_shape")
+    start = {"class_name": "InputLayer", "config": {"batch_shape": shape, "name": "pixels"}}
+    return {"name": path.stem, "layers": [start, *listed]}
 
 
 def _ends(model: keras.Model) -> tuple[list, list]:
