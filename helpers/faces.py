@@ -81,9 +81,9 @@ def load_faces(
 
     - "rendered": 64x64 RGB faces drawn by `helpers.renderer`, the same for the same seed.
     - "cmu": the CMU Face Images (T. Mitchell, Machine Learning, McGraw-Hill 1997; UCI Machine
-      Learning Repository, dataset 124), gray. The file's gray level over the maximum that its header
-      declares (about 156) is the picture's value, so that each picture uses the whole of [0, 1]
-      (Pillow reads PGM so). The sixteen `.bad` files, damaged in the original, are skipped and
+      Learning Repository, dataset 124), gray. A pixel's value is its gray level over the maximum
+      that the file's header declares (about 156), so that each picture uses the whole of [0, 1];
+      Pillow reads PGM so. The sixteen `.bad` files, damaged in the original, are skipped and
       counted.
     - "folder": your own pictures, one sub-folder a class, class names sorted. A further level of
       folders is read as people; without it every picture counts as a person of its own.
@@ -93,8 +93,8 @@ def load_faces(
         path: the folder of "folder"; for "cmu" a folder or an archive (zip or tar, also one inside
             another) in the published layout, or None to download it once.
         seed: of the rendered faces.
-        size: (height, width) of the pictures. "cmu" has (128, 120) turned on its side: (120, 128),
-            (60, 64), its default, and (30, 32). A folder needs it; "rendered" is always (64, 64).
+        size: (height, width) of the pictures. "cmu" has (120, 128), (60, 64), its default,
+            and (30, 32). A folder needs it; "rendered" is always (64, 64).
         people: how many persons are rendered.
         per_person: pictures rendered of each, the poses taking turns.
 
@@ -216,9 +216,7 @@ def _walk(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _unpack(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
     file = io.BytesIO(data)
-    if data[:2] in (b"P2", b"P5"):
-        yield name, data
-    elif zipfile.is_zipfile(file):
+    if data.startswith(b"PK"):
         with zipfile.ZipFile(file) as archive:
             for inner in archive.infolist():
                 if not inner.is_dir():

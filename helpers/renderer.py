@@ -113,7 +113,7 @@ def draw_scene(pose: str, rng: np.random.Generator) -> Scene:
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """Matrix (3, 3) that turns a head: roll about z, then pitch (nose up), then yaw (nose right)."""
+    """Matrix (3, 3) that turns a head: roll about z, pitch (nose up), then yaw (nose right)."""
     y, p, r = np.radians([yaw, pitch, roll])
     about_y = [[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]]
     about_x = [[1, 0, 0], [0, np.cos(p), np.sin(p)], [0, -np.sin(p), np.cos(p)]]
