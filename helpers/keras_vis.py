@@ -142,7 +142,7 @@ def visualize_activation(
             f"layer_idx must be {-len(model.layers)} to {len(model.layers) - 1}, got {layer_idx!r}"
         )
     if filter_indices is not None:
-        _check_units(np.atleast_1d(filter_indices), model.layers[layer_idx].output.shape[-1])
+        filter_indices = _units(filter_indices, model.layers[layer_idx].output.shape[-1])
     with _graph_left_alone(input_tensor):
         return _visualization.visualize_activation(
             SimpleNamespace(input=input_tensor, layers=model.layers),
@@ -159,9 +159,11 @@ def visualize_activation(
         )
 
 
-def _check_units(units: np.ndarray, count: int) -> None:
-    if not len(units) or not all(unit in range(count) for unit in units):
-        raise ValueError(f"filter_indices must be 0 to {count - 1}, got {units.tolist()}")
+def _units(filter_indices: int | Sequence[int], count: int) -> list[int]:
+    units = np.atleast_1d(filter_indices).tolist()
+    if not units or not all(unit in range(count) for unit in units):
+        raise ValueError(f"filter_indices must be 0 to {count - 1}, got {filter_indices!r}")
+    return units
 
 
 def _own_callbacks(optimizer_params: dict) -> dict:
