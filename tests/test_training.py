@@ -1,0 +1,214 @@
+"""Training: the net, the same weights for a seed, evaluation, statistics against NumPy, files."""
+
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from helpers import faces as face_sets
+from helpers import models, store, training
+from helpers.faces import POSES, Faces
+
+SHAPE = (24, 24, 1)
+
+
+def tiny_faces(people=("a", "b", "c", "d", "e"), each=8, seed=0, shape=SHAPE) -> Faces:
+    """A bright spot at the side that the pose says, on noise."""
+    rng = np.random.default_rng(seed)
+    spots = {"straight": (8, 8), "left": (8, 16), "right": (8, 0), "up": (0, 8)}
+    images, names, poses = [], [], []
+    for person in people:
+        for number in range(each):
+            pose = POSES[number % len(POSES)]
+            image = rng.uniform(0, 0.2, shape).astype("float32")
+            row, column = spots[pose]
+            image[row : row + 8, column : column + 8] += 0.7
+            images.append(image)
+            names.append(person)
+            poses.append(pose)
+    labels = (np.array(poses) == "left").astype("int64")
+    classes = ("not left", "left")
+    return Faces(np.stack(images), labels, np.array(names), np.array(poses), classes, "tiny", 0)
+
+
+def trained(seed=1, epochs=2, **options):
+    known, unseen = tiny_faces(), tiny_faces(people=("f",), seed=9)
+    return training.train(
+        known, unseen, seed=seed, epochs=epochs, batch=8, progress=False, **options
+    )
+
+
+def test_the_net_is_the_posts():
+    net = training.build_net((60, 64, 1), seed=0)
+    infos = {one.name: one for one in models.visualisable_layers(net)}
+    units = {name: one.units for name, one in infos.items() if one.kind != "MaxPooling2D"}
+    assert units == {
+        "conv2d_1": 32, "conv2d_2": 32, "conv2d_3": 64, "dense_1": 64, "dense_2": 32, "dense_3": 2,
+    }  # fmt: skip
+    assert infos["conv2d_1"].output_shape == (58, 62, 32)
+    assert infos["max_pooling2d_3"].output_shape == (5, 6, 64)
+    assert models.resolve_preprocessing(net) == "0..255"
+    assert keras.activations.softmax is net.layers[-1].activation
+    weights = 10 * 32 + (9 * 32 + 1) * 32 + (9 * 32 + 1) * 64 + (5 * 6 * 64 + 1) * 64 + 65 * 32
+    assert net.count_params() == weights + 33 * 2
+
+
+def test_the_loss_falls_and_the_task_is_learned():
+    result = trained(epochs=12)
+    assert result.history["loss"][-1] < 0.5 * result.history["loss"][0]
+    assert training.evaluate(result.model, tiny_faces(people=("g",), seed=5)).accuracy == 1
+    assert set(result.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+
+
+def test_a_mirror_image_has_the_mirrored_pose():
+    faces = tiny_faces(people=("a",), each=4)
+    both = training.with_mirror_images(faces)
+    assert both.poses.tolist() == ["straight", "left", "right", "up"] + [
+        "straight", "right", "left", "up",
+    ]  # fmt: skip
+    assert both.labels.tolist() == [0, 1, 0, 0] + [0, 0, 1, 0]
+    np.testing.assert_array_equal(both.images[5], faces.images[1][:, ::-1])
+    np.testing.assert_array_equal(both.images[:4], faces.images)
+    unknown = replace(faces, poses=np.array(["", "", "", ""]))
+    assert training.with_mirror_images(unknown) is unknown
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_the_global_one():
+    keras.utils.set_random_seed(1)
+    first = models.weight_digest(trained(seed=3).model)
+    keras.utils.set_random_seed(2)
+    before = np.random.get_state()[1].copy()
+    assert models.weight_digest(trained(seed=3).model) == first
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    assert models.weight_digest(trained(seed=4).model) != first
+
+
+def test_a_poses_net_has_four_outputs():
+    result = trained(poses=True)
+    assert result.model.output_shape == (None, 4)
+    found = training.evaluate(result.model, tiny_faces(), poses=True)
+    assert found.confusion.shape == (4, 4)
+    assert found.confusion.sum(1).tolist() == [10, 10, 10, 10]
+
+
+def brightness_net(threshold=100.0) -> keras.Model:
+    """Says class 1 when the mean pixel (0..255) lies above the threshold."""
+    pixels = keras.Input(SHAPE)
+    mean = layers.GlobalAveragePooling2D()(pixels)
+    net = keras.Model(pixels, layers.Dense(2, activation="softmax")(mean))
+    net.layers[-1].set_weights([np.array([[0.0, 0.1]]), np.array([0.0, -0.1 * threshold])])
+    return net
+
+
+def test_evaluation_by_hand():
+    levels = np.array([50, 90, 120, 200, 140], "float32") / 255
+    images = np.broadcast_to(levels[:, None, None, None], (5, *SHAPE))
+    labels = np.array([0, 1, 1, 0, 0])
+    faces = Faces(images, labels, labels, labels, ("dark", "bright"), "tiny", 0)
+    found = training.evaluate(brightness_net(), faces)
+    assert found.accuracy == pytest.approx(2 / 5)
+    assert found.confusion.tolist() == [[1, 2], [1, 1]]
+    assert found.mistakes.tolist() == [3, 4, 1]
+    expected = 1 / (1 + np.exp(-0.1 * (255 * levels - 100)))
+    np.testing.assert_allclose(found.probabilities[:, 1], expected, rtol=1e-4)
+
+
+def test_outside_pictures_are_brought_to_the_nets_input():
+    rgb = np.random.default_rng(0).random((2, 8, 10, 3)).astype("float32")
+    gray = training.as_input(rgb, (8, 10, 1))
+    np.testing.assert_allclose(gray[..., 0], 255 * rgb.mean(-1), rtol=1e-5)
+    again = training.as_input(rgb[..., :1], (8, 10, 3))
+    np.testing.assert_allclose(again, 255 * np.repeat(rgb[..., :1], 3, -1), rtol=1e-6)
+    assert training.as_input(rgb, (4, 5, 3)).shape == (2, 4, 5, 3)
+    flat = training.as_input(np.full((1, 8, 10, 3), 0.5, "float32"), (5, 7, 1))
+    np.testing.assert_allclose(flat, 127.5, rtol=1e-5)
+
+
+def test_folds_hold_unseen_people_out(monkeypatch):
+    seen = []
+
+    def spy(known, unseen, **options):
+        seen.append((set(known.people), set(unseen.people)))
+        return training.Trained(brightness_net(), {})
+
+    monkeypatch.setattr(training, "train", spy)
+    accuracies = training.cross_validate(tiny_faces(), n_folds=5, seed=0, progress=False)
+    assert len(accuracies) == 5
+    assert all(not known & unseen for known, unseen in seen)
+    assert sorted(person for _, unseen in seen for person in unseen) == ["a", "b", "c", "d", "e"]
+
+
+def test_unit_statistics_against_numpy():
+    net, images = training.build_net(SHAPE, seed=0), tiny_faces().images
+    dead = net.get_layer("conv2d_1")
+    kernel, bias = dead.get_weights()
+    kernel[..., 7], bias[7] = 0, -1
+    dead.set_weights([kernel, bias])
+    found = training.unit_statistics(net, images, batch=7, progress=False)
+
+    raw = np.asarray(models.at_layer(net, "conv2d_1", pre_activation=True)(images * 255))
+    for objective, values in {"pre-activation": raw, "activation": np.maximum(raw, 0)}.items():
+        means = values.mean((1, 2))
+        here = found.sel(layer="conv2d_1", objective=objective).isel(unit=slice(32))
+        for name in ("mean", "std", "min", "max"):
+            np.testing.assert_allclose(here[name], getattr(means, name)(0), rtol=1e-3, atol=1e-5)
+        quantiles = np.quantile(means, [0.01, 0.05, 0.5, 0.95, 0.99], axis=0).T
+        np.testing.assert_allclose(here["quantile"], quantiles, rtol=1e-3, atol=1e-5)
+    silent = (raw.max((1, 2)) <= 0).mean(0)
+    np.testing.assert_allclose(found["silent"].sel(layer="conv2d_1")[:32], silent)
+
+    assert silent[7] == 1
+    assert 7 in training.dead_units(found)["conv2d_1"]
+    assert found["mean"].sel(layer="dense_3").notnull().sum("unit").values.tolist() == [2, 2]
+    logits = models.with_logits(net)(images * 255).numpy()
+    here = found["max"].sel(layer="dense_3", objective="pre-activation").values[:2]
+    np.testing.assert_allclose(here, logits.max(0), rtol=1e-3)
+
+
+def test_a_net_is_written_whole_with_its_record(tmp_path):
+    net = training.build_net(SHAPE, seed=0)
+    statistics = training.unit_statistics(net, tiny_faces().images, progress=False)
+    path = training.save_net(net, {"seed": 1}, statistics, tmp_path / "net.keras")
+    loaded = models.load_model(path)
+    assert models.weight_digest(loaded) == models.weight_digest(net)
+    assert not loaded.compiled
+    assert json.loads((tmp_path / "net.json").read_text()) == {"seed": 1}
+    assert store.load(tmp_path / "net.statistics.nc").equals(statistics)
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == ["net.json", "net.keras", "net.statistics.nc"]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
+    net = training.build_net(SHAPE, seed=0)
+    statistics = training.unit_statistics(net, tiny_faces().images, progress=False)
+
+    def fail(self, path, *args, **options):
+        path.write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(keras.Model, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        training.save_net(net, {}, statistics, tmp_path / "net.keras")
+    assert not (tmp_path / "net.keras").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_command_trains_reports_and_writes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(face_sets, "load_faces", lambda source, path, seed: tiny_faces())
+    output = tmp_path / "net.keras"
+    training.main(["--folds", "2", "--epochs", "1", "--seed", "5", "--output", str(output)])
+    record = json.loads((tmp_path / "net.json").read_text())
+    said = capsys.readouterr().out
+    assert "accuracy on unseen people, 2 folds" in said
+    assert len(record["accuracy_of_each_fold"]) == 2
+    assert record["accuracy_mean_of_folds"] == pytest.approx(
+        np.mean(record["accuracy_of_each_fold"])
+    )
+    assert record["unseen_people"] and set(record["unseen_people"]) < set("abcde")
+    assert (record["source"], record["seed"], record["epochs"]) == ("tiny", 5, 1)
+    assert str(tmp_path) not in json.dumps(record)
+    net = models.load_model(output)
+    assert record["weight_digest"] == models.weight_digest(net)
