@@ -160,10 +160,10 @@ def train(
 def with_mirror_images(faces: Faces) -> Faces:
     """Add to each image its mirror image, whose pose and label are left where it was right.
 
-    Images of unknown pose (the `folder` source) are returned as they are: a mirror image may belong
-    to another class.
+    Images of the source "folder" are returned as they are: what class a mirror image belongs to is
+    not known.
     """
-    if not set(faces.poses) <= set(POSES):
+    if faces.source == "folder":
         return faces
     swap = {"left": "right", "right": "left"}
     poses = np.array([swap.get(pose, pose) for pose in faces.poses])
@@ -289,7 +289,8 @@ def save_net(model: keras.Model, record: dict, statistics: xr.Dataset, path: str
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train a net from the command line: `python -m helpers.training --help`."""
     options = _parser().parse_args(arguments)
-    faces = face_sets.load_faces(options.source, options.path, seed=options.seed)
+    size = tuple(options.size) if options.size else None
+    faces = face_sets.load_faces(options.source, options.path, seed=options.seed, size=size)
     known, unseen = face_sets.split_by_person(faces, seed=options.seed)
     how = {"seed": options.seed, "poses": options.poses, "epochs": options.epochs}
     folds = cross_validate(faces, n_folds=options.folds, **how) if options.folds else []
@@ -375,6 +376,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--source", choices=tuple(NAMES), default="rendered", help="which faces (%(default)s)")
     add("--path", help="folder or archive of the faces; cmu is downloaded without it")
+    add("--size", type=int, nargs=2, metavar=("H", "W"), help="of the images; a folder needs it")
     add("--poses", action="store_true", help="four classes, the poses, rather than left or not")
     add("--folds", type=int, default=5, help="person-folds to report, 0 for none (%(default)s)")
     add("--epochs", type=int, default=EPOCHS, help="times through the images (%(default)s)")
