@@ -23,8 +23,12 @@ from helpers.faces import POSES, Faces
 QUANTILES = (0.01, 0.05, 0.5, 0.95, 0.99)
 OBJECTIVES = ("activation", "pre-activation")
 NAMES = {"cmu": "photos", "rendered": "rendered", "folder": "folder"}
-EPOCHS = {"cmu": 24, "rendered": 6, "folder": 24}
+EPOCHS = {"cmu": 24, "rendered": 4, "folder": 24}
 BATCH, LEARNING_RATE = 32, 1e-3
+DENSE_BIAS = 0.6
+"""Where the biases of the hidden dense layers start. What reaches them is positive and much alike
+from image to image, so that with 0 many units never fire: 28 of dense_1's 64 on the photographs
+(seed 0, 24 epochs), against 4 with this."""
 SHIFT, BRIGHTNESS, CONTRAST = 4, 25.0, (0.7, 1.4)
 """Augmentation: at most so many pixels each way, so much added to 0..255, factors of contrast."""
 
@@ -83,8 +87,9 @@ def build_net(
     draw = np.random.default_rng(seed)
 
     def start():
-        return keras.initializers.GlorotUniform(seed=int(draw.integers(2**31)))
+        return keras.initializers.HeUniform(seed=int(draw.integers(2**31)))
 
+    bias = keras.initializers.Constant(DENSE_BIAS)
     x = pixels = keras.Input(input_shape, name="pixels")
     x = layers.Rescaling(1 / 255, name="rescaling")(x)
     for number, units in enumerate(filters, 1):
@@ -96,7 +101,7 @@ def build_net(
         rate, name = 0.5 if number == 1 else 0.25, f"dropout_{number}"
         x = layers.Dropout(rate, seed=int(draw.integers(2**31)), name=name)(x)
         name = f"dense_{number}"
-        x = layers.Dense(units, activation="relu", kernel_initializer=start(), name=name)(x)
+        x = layers.Dense(units, "relu", True, start(), bias, name=name)(x)
     name = f"dense_{len(dense) + 1}"
     x = layers.Dense(n_outputs, activation="softmax", kernel_initializer=start(), name=name)(x)
     return keras.Model(pixels, x)
