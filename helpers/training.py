@@ -158,6 +158,7 @@ def train(
         epochs=epochs,
         validation_data=(_pixels(faces_test.images), truth(faces_test, poses=poses)[0]),
         callbacks=bars,
+        shuffle=False,
         verbose=0,
     ).history
     return Trained(keras.Model(model.inputs[0], model.outputs[0]), history)
