@@ -16,6 +16,7 @@ from helpers.spec import GRID
 from helpers.store import whole_file
 
 CELL_INCHES = 1.15
+DPI = 100
 LETTERS_PER_INCH = 13
 SYMBOLS = {"unit": "unit", "tv_weight": "TV", "lp_weight": "LP", "seed": "seed"}
 EXPLANATION = "Under each map: activation of the raw map → of the map as shown."
@@ -33,7 +34,7 @@ class MapFigure(Figure):
     def png(self) -> bytes:
         """The figure as PNG, opaque, without a date, in at most 256 colours (exact for gray)."""
         raw = io.BytesIO()
-        self.savefig(raw, format="png", dpi=100, facecolor="white")
+        self.savefig(raw, format="png", dpi=DPI, facecolor="white")
         colours = Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         small = io.BytesIO()
         colours.save(small, format="png", optimize=True)
@@ -221,7 +222,9 @@ def _draw(axis, cell: xr.Dataset) -> None:
 def _show(axis, pixels: np.ndarray) -> None:
     gray = pixels.shape[-1] == 1
     picture = pixels[..., 0] if gray else pixels.astype("uint8")
-    axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    is_small = max(pixels.shape[:2]) <= CELL_INCHES * DPI
+    interpolation = "nearest" if is_small else "antialiased"
+    axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation=interpolation)
     axis.set(xticks=[], yticks=[])
 
 
