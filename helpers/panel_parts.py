@@ -105,7 +105,7 @@ def numbers(dataset: xr.Dataset) -> str:
     """Say what the search had to follow and what it reached."""
     one = _only(dataset)
     gradient = float(one["gradient_seed"])
-    follows = f"yes ({gradient:.2g} RMS)" if gradient else "no, only the regularizers are followed"
+    follows = f"yes ({gradient:.2g} RMS)" if gradient else "no, it starts on the regularizers alone"
     return (
         "(activation of the raw map → of the map as shown;"
         f" {float(one['activation_seed']):.3g} at the seed input)\n"
