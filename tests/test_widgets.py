@@ -161,6 +161,7 @@ def test_a_pixel_is_shown_as_a_square_of_whole_pixels(length, shown):
 
 
 def test_stop_keeps_the_picture_so_far_and_says_so(panel):
+    click(panel, panel.render_button)
     panel.steps.value = 50
     grown = []
 
@@ -185,14 +186,16 @@ def test_a_new_render_ends_the_old_search_first(panel):
 
     def hold_until_stopped(_):
         if not first:
-            first.append(panel._stop)
+            first.append(True)
             assert panel._stop.wait(LONGEST_WAIT)
 
     panel.picture.observe(hold_until_stopped, names="value")
     panel.render_button.click()
+    worker = panel._worker
     panel.tv_weight.value = 7
-    click(panel, panel.render_button)
-    assert first[0].is_set()
+    panel.render_button.click()
+    assert not worker.is_alive()
+    panel.wait()
     assert said(panel).startswith("Done")
     assert "TV 7," in alts(panel.picture)[0]
 
