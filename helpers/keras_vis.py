@@ -57,7 +57,7 @@ def _check_weights(**weights: float) -> None:
 
 
 def _single_input(model: keras.Model) -> keras.KerasTensor:
-    shapes = [tuple(tensor.shape) for tensor in model.inputs or ()]
+    shapes = [tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()]
     if len(shapes) != 1 or None in shapes[0][1:]:
         raise ValueError(
             "model must be built and have one input of one size (None, H, W, C),"
