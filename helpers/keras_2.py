@@ -29,7 +29,7 @@ def _function(inputs: list, outputs: list) -> Callable[[list], list[np.ndarray]]
 
     @tf.function(autograph=False)
     def compute(x):
-        with tf.GradientTape() as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             losses = forward(x)
         return [*losses, modify(tape.gradient(losses[-1], x)), x]
