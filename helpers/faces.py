@@ -4,36 +4,19 @@ Class 1 is "left": the subject's left, as in the CMU file names, which is the ri
 picture. Class 0 is "not left".
 """
 
-import io
-import tarfile
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-import keras
 import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from helpers.renderer import render_people
+from helpers.cmu import load_cmu
+from helpers.renderer import SIZE, render_people
 
 POSES = ("straight", "left", "right", "up")
-CMU_URL = "https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip"
-CMU_SUFFIXES = {(120, 128): "", (60, 64): "_2", (30, 32): "_4"}
-CMU_CONTENT = {"people": 20, "pictures": 624}
-PICTURE_SUFFIXES = (
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".pgm",
-    ".ppm",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".webp",
-)
+SUFFIXES = (".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
@@ -81,10 +64,8 @@ def load_faces(
 
     - "rendered": 64x64 RGB faces drawn by `helpers.renderer`, the same for the same seed.
     - "cmu": the CMU Face Images (T. Mitchell, Machine Learning, McGraw-Hill 1997; UCI Machine
-      Learning Repository, dataset 124), gray. A pixel's value is its gray level over the maximum
-      that the file's header declares (about 156), so that each picture uses the whole of [0, 1];
-      Pillow reads PGM so. The sixteen `.bad` files, damaged in the original, are skipped and
-      counted.
+      Learning Repository, dataset 124), gray; `helpers.cmu.load_cmu` says what a pixel's value is.
+      The sixteen `.bad` files, damaged in the original, are skipped and counted.
     - "folder": your own pictures, one sub-folder a class, class names sorted. A further level of
       folders is read as people; without it every picture counts as a person of its own.
 
@@ -94,7 +75,7 @@ def load_faces(
             another) in the published layout, or None to download it once.
         seed: of the rendered faces.
         size: (height, width) of the pictures. "cmu" has (120, 128), (60, 64), its default,
-            and (30, 32). A folder needs it; "rendered" is always (64, 64).
+            and (30, 32). A folder needs it; "rendered" has (64, 64) only.
         people: how many persons are rendered.
         per_person: pictures rendered of each, the poses taking turns.
 
@@ -102,11 +83,14 @@ def load_faces(
         ValueError: an argument is not legal, or what was found is not such a set.
         OSError: "cmu" without a path, and it cannot be downloaded.
     """
+    size = None if size is None else tuple(np.atleast_1d(size).tolist())
     if source == "rendered":
-        images, names, poses = render_people(people, per_person, POSES, seed=seed)
-        return _left_or_not(images, names, poses, source, 0)
+        if size not in (None, (SIZE, SIZE)):
+            raise ValueError(f"size of 'rendered' must be {(SIZE, SIZE)} or None, got {size!r}")
+        return _left_or_not(*render_people(people, per_person, POSES, seed=seed), source, 0)
     if source == "cmu":
-        return _load_cmu(path, size or (60, 64))
+        images, names, poses, skipped = load_cmu(path, size or (60, 64), POSES)
+        return _left_or_not(images, names, poses, source, skipped)
     if source == "folder":
         return _load_folder(path, size)
     raise ValueError(f"source must be 'rendered', 'cmu' or 'folder', got {source!r}")
@@ -164,93 +148,22 @@ def _shuffled_people(faces: Faces, at_least: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(people)
 
 
-def _load_cmu(path: str | Path | None, size: tuple[int, int]) -> Faces:
-    if tuple(size) not in CMU_SUFFIXES:
-        raise ValueError(f"size of 'cmu' must be one of {list(CMU_SUFFIXES)}, got {size}")
-    downloaded = path is None
-    path = Path(_download_cmu() if downloaded else path)
-    if not path.exists():
-        raise ValueError(f"path must be a folder or archive of the CMU pictures, got {str(path)!r}")
-    suffix = CMU_SUFFIXES[tuple(size)]
-    files, skipped = {}, 0
-    for name, data in _walk(path):
-        stem, extension = PurePosixPath(name).stem, PurePosixPath(name).suffix
-        fields = stem.split("_")
-        if len(fields) not in (4, 5) or fields[1] not in POSES:
-            continue
-        skipped += extension == ".bad"
-        if extension == ".pgm" and stem == "_".join(fields[:4]) + suffix:
-            files[stem] = data
-    stems = sorted(files)
-    people = np.array([stem.split("_")[0] for stem in stems])
-    found = {"people": len(set(people)), "pictures": len(stems)}
-    if not stems or (downloaded and found != CMU_CONTENT):
-        raise ValueError(
-            f"path must hold the CMU pictures (faces/<person>/<person>_<pose>_<expression>_<eyes>"
-            f"{suffix}.pgm; all of them are {CMU_CONTENT}), got {found} in {path.name!r}"
-        )
-    pictures = [_gray(files[stem]) for stem in tqdm(stems, desc="CMU pictures")]
-    poses = np.array([stem.split("_")[1] for stem in stems])
-    return _left_or_not(np.stack(pictures), people, poses, "cmu", skipped)
-
-
-def _download_cmu() -> str:
-    try:
-        return keras.utils.get_file("cmu_face_images.zip", CMU_URL, cache_subdir="datasets")
-    except Exception as error:
-        raise OSError(
-            "the CMU Face Images cannot be downloaded; give the folder or archive that you have as"
-            f" path=..., or use source='rendered' ({error})"
-        ) from error
-
-
-def _walk(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Every file below a folder or inside an archive, and inside archives in it."""
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            if file.is_file():
-                yield from _unpack(file.name, file.read_bytes())
-    else:
-        yield from _unpack(path.name, path.read_bytes())
-
-
-def _unpack(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
-    file = io.BytesIO(data)
-    if data.startswith(b"PK"):
-        with zipfile.ZipFile(file) as archive:
-            for inner in archive.infolist():
-                if not inner.is_dir():
-                    yield from _unpack(inner.filename, archive.read(inner))
-    elif name.endswith((".tar", ".tar.gz", ".tgz")):
-        with tarfile.open(fileobj=file) as archive:
-            for inner in archive:
-                if inner.isfile():
-                    yield from _unpack(inner.name, archive.extractfile(inner).read())
-    else:
-        yield name, data
-
-
-def _gray(data: bytes) -> np.ndarray:
-    with Image.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture.convert("L"), "float32")[..., None] / 255
-
-
 def _load_folder(path: str | Path | None, size: tuple[int, int] | None) -> Faces:
     folder = Path(path) if path is not None else None
     if folder is None or not folder.is_dir():
         raise ValueError(f"path must be a folder with one sub-folder a class, got {path!r}")
-    if size is None:
-        raise ValueError("size must be (height, width) for source 'folder', got None")
+    if size is None or len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size of 'folder' must be (height, width), at least 1, got {size!r}")
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     files = [
         (index, file)
         for index, name in enumerate(classes)
         for file in sorted((folder / name).rglob("*"))
-        if file.suffix.lower() in PICTURE_SUFFIXES
+        if file.suffix.lower() in SUFFIXES
     ]
     if len(classes) < 2 or not files:
         raise ValueError(
-            f"path must hold at least two sub-folders with pictures {PICTURE_SUFFIXES}, got"
+            f"path must hold at least two sub-folders with pictures {SUFFIXES}, got"
             f" {len(classes)} sub-folders and {len(files)} pictures"
         )
     height, width = size

@@ -183,7 +183,17 @@ def render_people(
 
     Returns:
         Pictures (N, 64, 64, 3) float32 in [0, 1], persons (N,) str and poses (N,) str.
+
+    Raises:
+        ValueError: `people` or `per_person` below 1, or `seed` below 0.
     """
+    for name, value, least in (
+        ("people", people, 1),
+        ("per_person", per_person, 1),
+        ("seed", seed, 0),
+    ):
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value}")
     pictures, names, taken = [], [], []
     for number in tqdm(range(people), desc="rendered people"):
         person = draw_person(np.random.default_rng([seed, number]))

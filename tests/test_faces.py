@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import faces
+from helpers import cmu, faces
 from helpers.faces import load_faces, person_folds, pose_labels, split_by_person
 
 PEOPLE = ("ann", "bob", "cat")
@@ -68,6 +68,46 @@ def test_cmu_from_a_folder(cmu_folder):
     assert found.images[-1].max() == pytest.approx(117 / 156, abs=1 / 255)
 
 
+def test_gray_levels_are_over_the_maxval_of_their_header(cmu_folder):
+    first = cmu_folder / "faces/ann/ann_left_neutral_open_2.pgm"
+    first.write_bytes(p5(60, 64, 60, maxval=120))
+    found = load_faces("cmu", cmu_folder)
+    # 60/120 and 39/156 = 1/4, each to the nearest of 0/255 ... 255/255; neither reaches 1
+    assert np.unique(found.images[0]) == pytest.approx(0.5, abs=0.5 / 255 + 1e-6)
+    assert np.unique(found.images[1]) == pytest.approx(0.25, abs=0.5 / 255 + 1e-6)
+    assert found.images.dtype == np.float32
+
+
+def test_a_folder_beside_its_own_archive_counts_once(cmu_folder):
+    (cmu_folder / "faces.tar.gz").write_bytes(tar_gz())
+    check_cmu(load_faces("cmu", cmu_folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("cmu.zip", b"PK\x03\x04 no zip"),
+        ("faces.tar.gz", b"no tar"),
+        ("half.tar.gz", tar_gz()[:-200]),
+    ],
+)
+def test_a_damaged_archive_is_named(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ValueError, match=f"undamaged archives.*{name}"):
+        load_faces("cmu", tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [(b"P5\n64 60\n150\nshort", "undamaged pictures"), (p5(4, 4, 9), r"\(60, 64\).*\(4, 4\)")],
+)
+def test_a_damaged_picture_is_named(cmu_folder, data, says):
+    (cmu_folder / "faces/bob/bob_left_neutral_open_2.pgm").write_bytes(data)
+    with pytest.raises(ValueError, match=says) as raised:
+        load_faces("cmu", cmu_folder)
+    assert "bob_left_neutral_open_2" in str(raised.value)
+
+
 @pytest.mark.parametrize(("size", "value"), [((120, 128), 39 / 156), ((30, 32), 1)])
 def test_cmu_in_the_other_sizes_ascii_and_binary(cmu_folder, size, value):
     found = load_faces("cmu", cmu_folder, size=size)
@@ -87,9 +127,9 @@ def test_a_download_is_checked_by_its_content(tmp_path, monkeypatch):
     path = tmp_path / "faces.tar.gz"
     path.write_bytes(tar_gz())
     monkeypatch.setattr(keras.utils, "get_file", lambda *a, **k: str(path))
-    with pytest.raises(ValueError, match="'pictures': 12"):
+    with pytest.raises(ValueError, match="'pictures': 12.*delete .*faces.tar.gz"):
         load_faces("cmu")
-    monkeypatch.setattr(faces, "CMU_CONTENT", {"people": 3, "pictures": 12})
+    monkeypatch.setattr(cmu, "CONTENT", {"people": 3, "poses": 4, "pictures": 12})
     check_cmu(load_faces("cmu"))
 
 
@@ -102,8 +142,8 @@ def test_the_download_goes_through_keras(tmp_path, monkeypatch):
     monkeypatch.setattr(
         keras.utils, "get_file", lambda *a, **k: get_file(*a, **k, cache_dir=tmp_path)
     )
-    monkeypatch.setattr(faces, "CMU_URL", source.as_uri())
-    monkeypatch.setattr(faces, "CMU_CONTENT", {"people": 3, "pictures": 12})
+    monkeypatch.setattr(cmu, "URL", source.as_uri())
+    monkeypatch.setattr(cmu, "CONTENT", {"people": 3, "poses": 4, "pictures": 12})
     check_cmu(load_faces("cmu"))
 
 
@@ -172,6 +212,13 @@ def test_folds_test_everybody_once(rendered):
         (lambda t, f: load_faces("folder", t), "size"),
         (lambda t, f: load_faces("folder", t, size=(8, 8)), "two sub-folders"),
         (lambda t, f: load_faces("folder"), "path"),
+        (lambda t, f: load_faces("folder", t, size=8), "size"),
+        (lambda t, f: load_faces("folder", t, size=(0, 8)), "size"),
+        (lambda t, f: load_faces("cmu", t, size=60), "size"),
+        (lambda t, f: load_faces(size=(32, 32)), "size"),
+        (lambda t, f: load_faces(people=0), "people"),
+        (lambda t, f: load_faces(per_person=0), "per_person"),
+        (lambda t, f: load_faces(seed=-1), "seed"),
         (lambda t, f: split_by_person(f, 1.5, seed=0), "test_fraction"),
         (lambda t, f: list(person_folds(f, 7, seed=0)), "people"),
         (lambda t, f: list(person_folds(f, 1, seed=0)), "n_folds"),
