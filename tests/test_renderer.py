@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from helpers import renderer
+from helpers import head, renderer
 from helpers.faces import POSES
 
 RED, GREEN = np.array([0.8, 0.0, 0.0]), np.array([0.0, 0.8, 0.0])
@@ -15,13 +15,13 @@ def draw(monkeypatch, made, pose="straight", **circumstances):
     """These ellipsoids alone before black, the scene plain but for `circumstances`."""
     plain = {"yaw": 0, "pitch": 0, "roll": 0, "shift": (0, 0), "scale": 1.0, "ambient": 0.4}
     plain |= {"light": np.array([0.0, 0.0, 1.0]), "background": np.zeros((2, 3))}
-    scene = renderer.draw_scene(pose, np.random.default_rng(0))
+    scene = head.draw_scene(pose, np.random.default_rng(0))
     monkeypatch.setattr(renderer, "parts", lambda person, scene: made)
     return renderer.render(None, replace(scene, **plain | circumstances))
 
 
 def sphere(colour, z=0.0, radius=0.75):
-    return renderer.Ellipsoid((*MIDDLE[:2], z), (radius,) * 3, colour)
+    return head.Ellipsoid((*MIDDLE[:2], z), (radius,) * 3, colour)
 
 
 def test_a_ray_hits_an_ellipsoid_where_worked_by_hand():
@@ -74,13 +74,13 @@ def test_pictures_are_colours_and_differ():
 
 def test_left_shows_the_nose_on_the_right_hand_side():
     for number in range(5):
-        person = renderer.draw_person(np.random.default_rng(number))
+        person = head.draw_person(np.random.default_rng(number))
         tips = {}
         for pose in POSES:
-            scene = renderer.draw_scene(pose, np.random.default_rng([number, 1]))
-            head = renderer.rotation(scene.yaw, scene.pitch, scene.roll)
-            nose = max(renderer.parts(person, scene)[:8], key=lambda part: part.centre[2])
-            tips[pose] = head @ nose.centre
+            scene = head.draw_scene(pose, np.random.default_rng([number, 1]))
+            turn = renderer.rotation(scene.yaw, scene.pitch, scene.roll)
+            nose = max(head.parts(person, scene)[:8], key=lambda part: part.centre[2])
+            tips[pose] = turn @ nose.centre
         assert tips["left"][0] > 0.3 > abs(tips["straight"][0])
         assert tips["right"][0] < -0.3
         assert tips["up"][1] > tips["straight"][1] + 0.15
@@ -120,11 +120,11 @@ def test_the_nearer_surface_is_seen_in_any_order(monkeypatch, red_first):
 
 
 def test_the_nose_is_on_the_side_of_the_picture_that_the_pose_says(monkeypatch):
-    person = renderer.draw_person(np.random.default_rng(0))
+    person = head.draw_person(np.random.default_rng(0))
     where = {}
     for pose in POSES:
-        scene = renderer.draw_scene(pose, np.random.default_rng(1))
-        nose = max(renderer.parts(person, scene)[:8], key=lambda part: part.centre[2])
+        scene = head.draw_scene(pose, np.random.default_rng(1))
+        nose = max(head.parts(person, scene)[:8], key=lambda part: part.centre[2])
         with monkeypatch.context() as patch:
             turned = {"yaw": scene.yaw, "pitch": scene.pitch}
             rows, columns = draw(patch, [nose], **turned).sum(-1).nonzero()
@@ -135,9 +135,9 @@ def test_the_nose_is_on_the_side_of_the_picture_that_the_pose_says(monkeypatch):
 
 
 def test_a_turned_person_is_the_mirror_image_turned_the_other_way():
-    person = renderer.draw_person(np.random.default_rng(0))
+    person = head.draw_person(np.random.default_rng(0))
     front = np.array([0.0, 0.0, 1.0])
-    scene = renderer.draw_scene("left", np.random.default_rng(1))
+    scene = head.draw_scene("left", np.random.default_rng(1))
     left = replace(scene, yaw=50, roll=0, shift=(0, 0.0), light=front)
     turned = [renderer.render(person, replace(left, yaw=yaw)) for yaw in (50, -50)]
     np.testing.assert_allclose(turned[0], turned[1][:, ::-1], atol=0.15)
@@ -145,8 +145,8 @@ def test_a_turned_person_is_the_mirror_image_turned_the_other_way():
 
 
 def test_sunglasses_expression_and_hair_show():
-    person = renderer.draw_person(np.random.default_rng(0))
-    scene = renderer.draw_scene("straight", np.random.default_rng(1))
+    person = head.draw_person(np.random.default_rng(0))
+    scene = head.draw_scene("straight", np.random.default_rng(1))
     pictures = [
         renderer.render(replace(person, style=style), replace(scene, expression=e, sunglasses=s))
         for style, e, s in [
@@ -164,9 +164,9 @@ def test_sunglasses_expression_and_hair_show():
 
 def test_scenes_vary_around_their_pose():
     rng = np.random.default_rng(0)
-    scenes = {pose: [renderer.draw_scene(pose, rng) for _ in range(200)] for pose in POSES}
+    scenes = {pose: [head.draw_scene(pose, rng) for _ in range(200)] for pose in POSES}
     yaw = {pose: np.array([scene.yaw for scene in scenes[pose]]) for pose in POSES}
     assert yaw["left"].mean() == pytest.approx(50, abs=2) and yaw["left"].std() > 5
     assert yaw["right"].mean() == pytest.approx(-50, abs=2) and abs(yaw["straight"]).max() < 40
-    assert {scene.expression for scene in scenes["up"]} == set(renderer.EXPRESSIONS)
+    assert {scene.expression for scene in scenes["up"]} == set(head.EXPRESSIONS)
     assert 0.2 < np.mean([scene.sunglasses for scene in scenes["left"]]) < 0.4
