@@ -5,8 +5,7 @@ import hashlib
 import importlib.metadata
 import subprocess
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -17,25 +16,14 @@ import tensorflow as tf
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import keras_vis, models
-from helpers.spec import GRID, PICTURE, MapSpec
+from helpers import engines, models
+from helpers.optimizer import Job
+from helpers.spec import GRID, PICTURE, PIXEL_RANGE, MapSpec
 
-NUMERICS = "1"
+NUMERICS = "2"
 """Version of the maths: a stored map is found again only by the version that made it."""
 
-PIXEL_RANGE = (0, 255)
 LOSS_PARTS = ("activation", "lp_norm", "tv")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One map to search: the position in the grid and the weights there."""
-
-    position: tuple[int, int, int, int]
-    unit: int
-    tv_weight: float
-    lp_weight: float
-    seed_input: np.ndarray
 
 
 def happy_maps(
@@ -56,11 +44,13 @@ def happy_maps(
         model: a Keras model or the path of one.
         layer: name or index of a layer that has units.
         units: unit numbers; None for all units of the layer.
-        objective: "activation", or "pre-activation" (a logit for a softmax).
-        **options: `tv_weights`, `lp_weights`, `seeds`, `activation_weight`, `steps`, `engine` and
-            `preprocessing` as `MapSpec` takes them; `seed_input`, a picture (H, W, C) of pixels
-            0..255 to start from instead of noise; `progress=False` for no bar; `on_step(step,
-            picture)`, called with each step's picture (H, W, C), which may raise to stop.
+        objective: "activation", "pre-activation" (a logit for a softmax) or "pre-activation minus
+            others".
+        **options: `tv_weights`, `lp_weights`, `seeds`, `activation_weight`, `steps`, `engine`,
+            `pixels` and `preprocessing` as `MapSpec` takes them; `seed_input`, a picture (H, W, C)
+            of pixels 0..255 to start from instead of noise; `progress=False` for no bar;
+            `on_step(step, picture)`, called with a map's picture (H, W, C) as it grows (every step
+            of keras-vis; the first and every 20th of a batch's first map), which may raise to stop.
 
     Returns:
         A Dataset over (unit, tv_weight, lp_weight, seed): `raw` (height, width, channel) float32,
@@ -80,13 +70,15 @@ def sad_maps(
     model: keras.Model | str | Path,
     layer: str | int,
     units: Sequence[int] | int | None = None,
+    *,
+    objective: str = "pre-activation",
     **options,
 ) -> xr.Dataset:
     """Search the pictures that make units fire least: minimise the pre-activation.
 
     The regularizers keep their sign. Arguments, result and errors are those of `happy_maps`.
     """
-    return _maps(model, layer, units, sign="sad", objective="pre-activation", **options)
+    return _maps(model, layer, units, sign="sad", objective=objective, **options)
 
 
 def make_spec(model: keras.Model, layer: str | int, units=None, **values) -> MapSpec:
@@ -95,8 +87,10 @@ def make_spec(model: keras.Model, layer: str | int, units=None, **values) -> Map
     Raises:
         ValueError: as `happy_maps`.
     """
-    if values.get("engine", "keras-vis") not in ENGINES:
-        raise ValueError(f"engine must be one of {tuple(ENGINES)}, got {values['engine']!r}")
+    if values.get("engine", "batched") not in engines.ENGINES:
+        raise ValueError(
+            f"engine must be one of {tuple(engines.ENGINES)}, got {values['engine']!r}"
+        )
     values["preprocessing"] = models.resolve_preprocessing(model, values.get("preprocessing"))
     name = models.find_layer(model, layer).name
     return MapSpec(name, models.check_units(model, layer, units), **values)
@@ -114,40 +108,35 @@ def compute(
 
     A KeyboardInterrupt ends the search and returns the maps that are done, with a warning.
     """
-    net = models.at_layer(model, spec.layer, pre_activation=spec.objective == "pre-activation")
-    target = models.from_pixels(net, spec.preprocessing)
+    target = engines.target_of(model, spec)
     shape = target.input_shape[1:]
     starts = [_start(seed, shape, seed_input) for seed in spec.seeds]
     dataset = _empty(spec, shape)
     _measure_starts(dataset, target, starts, spec)
 
+    positions = list(product(*(range(dataset.sizes[dim]) for dim in GRID)))
     jobs = [
-        Job(
-            (u, t, lp, s),
-            spec.units[u],
-            spec.tv_weights[t],
-            spec.lp_weights[lp],
-            starts[s],
-        )
-        for u, t, lp, s in product(*(range(dataset.sizes[dim]) for dim in GRID))
+        Job(spec.units[u], spec.tv_weights[t], spec.lp_weights[lp], starts[s])
+        for u, t, lp, s in positions
     ]
     bar = tqdm(total=len(jobs), desc=f"{spec.sign} maps of {spec.layer}", disable=not progress)
     try:
         with bar:
-            for job, found in ENGINES[spec.engine](target, jobs, spec, on_step):
-                dataset["raw"].values[job.position] = found.raw
-                dataset["display"].values[job.position] = found.display
-                dataset["loss"].values[job.position] = found.loss
+            for i, found in engines.ENGINES[spec.engine](target, jobs, spec, on_step):
+                at = positions[i]
+                dataset["raw"].values[at] = found.raw
+                dataset["display"].values[at] = found.display
+                dataset["loss"].values[at] = found.loss
                 for part in found.parts:
-                    dataset[f"loss_{part}"].values[job.position] = found.parts[part]
-                dataset["done"].values[job.position] = True
+                    dataset[f"loss_{part}"].values[at] = found.parts[part]
+                dataset["done"].values[at] = True
                 bar.update()
     except KeyboardInterrupt:
         done = int(dataset["done"].sum())
         warnings.warn(f"interrupted: {done} of {len(jobs)} maps are done", stacklevel=2)
 
     _measure(dataset, target, spec)
-    front = models.from_pixels(_identity(net.input_shape[1:]), spec.preprocessing)
+    front = models.from_pixels(_identity(shape), spec.preprocessing)
     dataset["raw"].values[:] = _batched(front, dataset["raw"].values, shape)
     dataset.attrs |= _provenance(model, spec, front)
     _report_silent(dataset, spec)
@@ -172,32 +161,6 @@ def _maps(model, layer, units, *, seed_input=None, progress=True, on_step=None, 
         values["seed_input"] = hashlib.sha256(seed_input.tobytes()).hexdigest()[:20]
     spec = make_spec(model, layer, units, **values)
     return compute(model, spec, seed_input=seed_input, progress=progress, on_step=on_step)
-
-
-def _search_with_keras_vis(
-    target: keras.Model, jobs: list[Job], spec: MapSpec, on_step
-) -> Iterator[tuple[Job, keras_vis.ActivationMap]]:
-    x = keras.Input(target.input_shape[1:])
-    target = keras.Model(x, keras.layers.Identity()(target(x)))
-    sign = 1 if spec.sign == "happy" else -1
-    for job in jobs:
-        yield (
-            job,
-            keras_vis.activation_map(
-                target,
-                len(target.layers) - 1,
-                job.unit,
-                job.seed_input,
-                act_weight=sign * spec.activation_weight,
-                lp_weight=job.lp_weight,
-                tv_weight=job.tv_weight,
-                steps=spec.steps,
-                on_step=on_step,
-            ),
-        )
-
-
-ENGINES = {"keras-vis": _search_with_keras_vis}
 
 
 def _start(seed: int, shape: tuple, picture: np.ndarray | None) -> np.ndarray:
@@ -294,6 +257,7 @@ def _provenance(model: keras.Model, spec: MapSpec, front: Callable) -> dict:
         "sign": spec.sign,
         "objective": spec.objective,
         "engine": spec.engine,
+        "pixels": spec.pixels,
         "steps": spec.steps,
         "input_range": [float(ends.min()), float(ends.max())],
         "numerics": NUMERICS,

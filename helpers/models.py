@@ -288,6 +288,13 @@ def from_pixels(model: keras.Model, preprocessing=None) -> keras.Model:
     return keras.Model(pixels, net(input_front(preprocessing)(pixels)), name=model.name)
 
 
+def copy_layer(layer: keras.Layer, **changes) -> keras.Layer:
+    """Make a layer of the same configuration but for `changes`, without weights yet."""
+    if isinstance(layer, keras.layers.Lambda):  # from_config refuses a Python lambda
+        return keras.layers.Lambda(layer.function, name=layer.name, arguments=layer.arguments)
+    return type(layer).from_config(layer.get_config() | changes)
+
+
 def _read(path: Path) -> keras.Model:
     if path.suffix not in SUFFIXES:
         raise ValueError(f"model must be a Keras model or a file {SUFFIXES}, got {str(path)!r}")
@@ -370,10 +377,7 @@ def _before_activation(model: keras.Model, layer: keras.Layer) -> keras.Model:
         return net
 
     def copy(one: keras.Layer) -> keras.Layer:
-        if isinstance(one, keras.layers.Lambda):  # from_config refuses a Python lambda
-            return keras.layers.Lambda(one.function, name=one.name, arguments=one.arguments)
-        linear = {"activation": "linear"} if one is layer else {}
-        return type(one).from_config(one.get_config() | linear)
+        return copy_layer(one, **({"activation": "linear"} if one is layer else {}))
 
     copied = keras.models.clone_model(net, clone_function=copy)
     copied.set_weights(net.get_weights())

@@ -11,7 +11,10 @@ GRID = ("unit", "tv_weight", "lp_weight", "seed")
 """Dims of the grid of maps that a spec asks for, in the order they are stored."""
 PICTURE = ("height", "width", "channel")
 SIGNS = ("happy", "sad")
-OBJECTIVES = ("activation", "pre-activation")
+MINUS_OTHERS = "pre-activation minus others"
+OBJECTIVES = ("activation", "pre-activation", MINUS_OTHERS)
+PIXELS = ("free", "bounded")
+PIXEL_RANGE = (0, 255)
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,17 @@ class MapSpec:
         units: unit numbers, each at least 0.
         sign: "happy" maximises the objective, "sad" minimises it.
         objective: "activation" (after the layer's own activation function; a probability for a
-            softmax) or "pre-activation" (before it; a logit for a softmax). A SadMap needs
-            "pre-activation": a ReLU cannot go below 0.
+            softmax), "pre-activation" (before it; a logit for a softmax) or "pre-activation minus
+            others" (less the mean over the layer's other units). A SadMap needs one of the latter
+            two: a ReLU cannot go below 0.
         tv_weights: weights of the total variation, each finite and >= 0.
         lp_weights: weights of the LP norm, each finite and >= 0.
         seeds: integers >= 0, each of which makes one seed input.
         activation_weight: weight of the objective, finite and > 0.
         steps: gradient steps, at least 1.
         engine: which search runs.
+        pixels: "free" is keras-vis's search, which may leave the range of pixels; "bounded" keeps
+            every pixel in 0..255 (engine "batched" only).
         preprocessing: what the net expects, as `helpers.models.from_pixels` takes it.
         seed_input: digest of the picture the search starts from; None for noise made by the seeds.
 
@@ -47,7 +53,8 @@ class MapSpec:
     seeds: tuple[int, ...] = (0,)
     activation_weight: float = 1.0
     steps: int = 200
-    engine: str = "keras-vis"
+    engine: str = "batched"
+    pixels: str = "free"
     preprocessing: str | tuple[float, float] | None = None
     seed_input: str | None = None
 
@@ -64,14 +71,17 @@ class MapSpec:
             put(self, "preprocessing", tuple(self.preprocessing))
         _check_choice("sign", self.sign, SIGNS)
         _check_choice("objective", self.objective, OBJECTIVES)
+        _check_choice("pixels", self.pixels, PIXELS)
+        if self.pixels == "bounded" and self.engine != "batched":
+            raise ValueError(f"engine must be 'batched' for pixels 'bounded', got {self.engine!r}")
         if self.activation_weight == 0:
             raise ValueError("activation_weight must be above 0, got 0: nothing would be maximised")
         if self.steps < 1:
             raise ValueError(f"steps must be at least 1, got {self.steps}")
-        if self.sign == "sad" and self.objective != "pre-activation":
+        if self.sign == "sad" and self.objective == "activation":
             raise ValueError(
-                "objective must be 'pre-activation' for sign 'sad' (no gradient below 0 of a ReLU),"
-                f" got {self.objective!r}"
+                f"objective must be one of {OBJECTIVES[1:]} for sign 'sad' (no gradient below 0 of"
+                f" a ReLU), got {self.objective!r}"
             )
 
     def to_toml(self) -> str:

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import maps, models
+from helpers import maps, models, optimizer
 from helpers.maps import happy_maps, sad_maps
 from helpers.spec import MapSpec
 
@@ -96,6 +96,17 @@ def test_a_sad_map_keeps_the_sign_of_the_regularizers(net):
     assert (down["loss_tv"] > 0).all() and (down["loss_lp_norm"] > 0).all()
 
 
+def test_bounded_pixels_stay_in_range_and_are_shown_as_they_are(net):
+    options = {"tv_weights": 0, "lp_weights": 0, "steps": 120, "progress": False}
+    free = happy_maps(net, "conv", **options)
+    found = happy_maps(net, "conv", pixels="bounded", **options)
+    assert free["raw"].min() < 0 or free["raw"].max() > 255
+    assert found["raw"].min() >= 0 and found["raw"].max() <= 255
+    np.testing.assert_array_equal(found["raw"], found["display"])
+    np.testing.assert_array_equal(found["activation_raw"], found["activation_display"])
+    assert (found["activation_raw"] > found["activation_seed"]).all()
+
+
 def test_a_net_of_another_range_is_searched_in_pixels_and_reported_in_its_own():
     inside, outside = tiny_net(rescale=True), tiny_net(rescale=False)
     outside.set_weights(inside.get_weights())
@@ -133,16 +144,19 @@ def test_gradient_at_the_seed_is_that_of_a_linear_net():
     assert found["gradient_seed"].item() == pytest.approx(np.sqrt((gradient**2).mean()), rel=1e-4)
 
 
-def test_an_interrupt_keeps_the_maps_that_are_done(net):
+@pytest.mark.parametrize(("engine", "calls_a_map"), [("keras-vis", 3), ("batched", 2)])
+def test_an_interrupt_keeps_the_maps_that_are_done(net, engine, calls_a_map, monkeypatch):
+    monkeypatch.setattr(optimizer, "MOST_MAPS", 1)
     seen = []
 
     def stop(step, picture):
         seen.append(step)
-        if len(seen) == 5:
+        if len(seen) == calls_a_map + 1:
             raise KeyboardInterrupt
 
+    options = {"steps": 3, "engine": engine, "on_step": stop, "progress": False}
     with pytest.warns(UserWarning, match="1 of 3 maps are done"):
-        found = happy_maps(net, "conv", steps=3, on_step=stop, progress=False)
+        found = happy_maps(net, "conv", **options)
     assert found["done"].values.ravel().tolist() == [True, False, False]
     assert np.isfinite(found["raw"].isel(unit=0)).all()
     assert np.isnan(found["raw"].isel(unit=1)).all()

@@ -29,7 +29,8 @@ def test_digest_follows_every_field_the_weights_and_the_numerics():
         MapSpec("conv", (0,), seeds=1),
         MapSpec("conv", (0,), activation_weight=2),
         MapSpec("conv", (0,), steps=1),
-        MapSpec("conv", (0,), engine="batched"),
+        MapSpec("conv", (0,), engine="keras-vis"),
+        MapSpec("conv", (0,), pixels="bounded"),
         MapSpec("conv", (0,), preprocessing="0..1"),
         MapSpec("conv", (0,), seed_input="abc"),
     ]
@@ -60,6 +61,8 @@ def test_chunks_keep_every_unit_once():
         ({"sign": "glad"}, "sign"),
         ({"objective": "logit"}, "objective"),
         ({"sign": "sad"}, "pre-activation"),
+        ({"pixels": "clipped"}, "pixels"),
+        ({"pixels": "bounded", "engine": "keras-vis"}, "engine"),
         ({"colour": 1}, "colour"),
     ],
 )
