@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import json
 import os
 import tempfile
 import warnings
@@ -11,18 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dask
-import numpy as np
 import xarray as xr
 from filelock import FileLock, Timeout
 
 COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
-CONTENT = "content_digest"
+SEAL = b"\nsha256 "
+SEAL_SIZE = len(SEAL) + 64
+"""Bytes after the netCDF content, which readers of netCDF pass over: the digest of the content."""
 
 
 def save(dataset: xr.Dataset, path: str | Path) -> Path:
     """Write a Dataset as netCDF (engine h5netcdf), compressed; the file appears only when whole.
 
-    The file carries a digest of its content, which `load` compares.
+    It ends in the SHA-256 of its content, by which `load` and `is_whole` notice damage.
 
     Raises:
         ValueError: some of its maps are not done, so the file would look complete and not be.
@@ -31,15 +31,11 @@ def save(dataset: xr.Dataset, path: str | Path) -> Path:
     if "done" in dataset and not bool(dataset["done"].all()):
         missing = int((~dataset["done"]).sum())
         raise ValueError(f"dataset must be complete to be stored, got {missing} maps not done")
-    marked = dataset.assign_attrs({CONTENT: _content_digest(dataset)})
-    encoding = {
-        name: {"_FillValue": None} | (COMPRESSED if variable.ndim else {})
-        for name, variable in marked.data_vars.items()
-    }
+    encoding = {name: COMPRESSED for name, v in dataset.data_vars.items() if v.ndim > 0}
     with dask.config.set(scheduler="threads"):  # a user's cluster would lock the file by its name
-        content = marked.to_netcdf(engine="h5netcdf", encoding=encoding)
+        content = bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
     with _writable(path), whole_file(path) as part:
-        part.write_bytes(content)
+        part.write_bytes(content + _seal(content))
     return Path(path)
 
 
@@ -48,21 +44,22 @@ def load(path: str | Path) -> xr.Dataset:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is there and is damaged: no netCDF, or other values than were written.
+        ValueError: the file is there and is damaged, or no netCDF.
     """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"no stored maps at {path}")
-    content = path.read_bytes()
+    content, _ = _read(path)
     try:
-        dataset = xr.load_dataset(io.BytesIO(content), engine="h5netcdf")
-        written = dataset.attrs.pop(CONTENT, None)
-        found = _content_digest(dataset)
+        return xr.load_dataset(io.BytesIO(content), engine="h5netcdf")
     except Exception as error:  # damage can raise anything
         raise ValueError(f"{path} must be a netCDF file, and cannot be read: {error}") from error
-    if written not in (None, found):
-        raise ValueError(f"{path} must hold what was written, and its values have changed")
-    return dataset
+
+
+def is_whole(path: str | Path) -> bool:
+    """Tell whether the file is there and undamaged; one with a digest is not parsed for it."""
+    try:
+        _, sealed = _read(path)
+        return sealed or bool(load(path))
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def open_together(paths: Sequence[str | Path], dim: str) -> xr.Dataset:
@@ -76,9 +73,10 @@ def open_together(paths: Sequence[str | Path], dim: str) -> xr.Dataset:
         if not Path(path).exists():
             raise FileNotFoundError(f"no stored maps at {path}")
     try:
-        dataset = xr.open_mfdataset(
+        return xr.open_mfdataset(
             paths,
             engine="h5netcdf",
+            chunks=-1,
             combine="nested",
             concat_dim=dim,
             data_vars="minimal",
@@ -89,17 +87,6 @@ def open_together(paths: Sequence[str | Path], dim: str) -> xr.Dataset:
         )
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise ValueError(f"{paths} must be netCDF files, and cannot be read: {error}") from error
-    dataset.attrs.pop(CONTENT, None)
-    return dataset
-
-
-def is_whole(path: str | Path) -> bool:
-    """Tell whether `load` would read the file."""
-    try:
-        load(path)
-    except (FileNotFoundError, ValueError):
-        return False
-    return True
 
 
 def set_aside(path: str | Path) -> None:
@@ -166,24 +153,23 @@ def _writable(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OSError(
-            error.errno,
-            f"folder {Path(path).parent} must be writable, got {error.strerror or error}",
-        ) from error
+        what = f"{Path(path).parent} must be a folder with room to write in, got {error.strerror}"
+        raise OSError(error.errno, what) from error
 
 
-def _content_digest(dataset: xr.Dataset) -> str:
-    """SHA-256 (64 hex digits) of names, dims, types and values, and of the attributes."""
-    attributes = {name: np.asarray(value).tolist() for name, value in dataset.attrs.items()}
-    digest = hashlib.sha256(json.dumps(attributes, sort_keys=True).encode())
-    for name in sorted(dataset.variables, key=str):
-        variable = dataset.variables[name]
-        digest.update(f"{name} {variable.dims} {variable.shape}\n".encode())
-        values = variable.to_numpy()
-        is_text = values.dtype.kind in "OUST"
-        digest.update(
-            str(values.tolist()).encode()
-            if is_text
-            else values.dtype.str.encode() + np.ascontiguousarray(values).tobytes()
-        )
-    return digest.hexdigest()
+def _read(path: str | Path) -> tuple[bytes, bool]:
+    """The file's netCDF content, and whether it carried a digest, which is then the content's."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"no stored maps at {path}")
+    file = path.read_bytes()
+    content, seal = file[:-SEAL_SIZE], file[-SEAL_SIZE:]
+    if not seal.startswith(SEAL):
+        return file, False
+    if seal != _seal(content):
+        raise ValueError(f"{path} must hold what was written, and its digest says it does not")
+    return content, True
+
+
+def _seal(content: bytes) -> bytes:
+    return SEAL + hashlib.sha256(content).hexdigest().encode()
