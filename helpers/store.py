@@ -86,7 +86,7 @@ def open_together(paths: Sequence[str | Path], dim: str) -> xr.Dataset:
             combine_attrs="drop_conflicts",
         )
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{paths} must be netCDF files, and cannot be read: {error}") from error
+        raise ValueError(f"files must be netCDF, and one cannot be read: {error}") from error
 
 
 def set_aside(path: str | Path) -> None:
