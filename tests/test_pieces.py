@@ -187,9 +187,7 @@ class DieOnce(WorkerPlugin):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_worker_that_is_killed_costs_its_piece_and_no_more(
-    wanted, direct, tmp_path, monkeypatch
-):
+def test_a_worker_that_is_killed_costs_its_piece_and_no_more(wanted, direct, tmp_path, monkeypatch):
     clusters = []
 
     class Watched(Client):
