@@ -69,24 +69,16 @@ def open_together(paths: Sequence[str | Path], dim: str) -> xr.Dataset:
         FileNotFoundError: one of them is not there.
         ValueError: one of them cannot be read as netCDF.
     """
-    for path in paths:
-        if not Path(path).exists():
-            raise FileNotFoundError(f"no stored maps at {path}")
-    try:
-        return xr.open_mfdataset(
-            paths,
-            engine="h5netcdf",
-            chunks=-1,
-            combine="nested",
-            concat_dim=dim,
-            data_vars="minimal",
-            coords="minimal",
-            compat="override",
-            join="exact",
-            combine_attrs="drop_conflicts",
-        )
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise ValueError(f"files must be netCDF, and one cannot be read: {error}") from error
+    parts = [_open(Path(path)) for path in paths]
+    return xr.concat(
+        parts,
+        dim,
+        data_vars="minimal",
+        coords="minimal",
+        compat="override",
+        join="exact",
+        combine_attrs="drop_conflicts",
+    )
 
 
 def set_aside(path: str | Path) -> None:
@@ -155,6 +147,15 @@ def _writable(path: str | Path) -> Iterator[None]:
     except OSError as error:
         what = f"{Path(path).parent} must be a folder with room to write in, got {error.strerror}"
         raise OSError(error.errno, what) from error
+
+
+def _open(path: Path) -> xr.Dataset:
+    if not path.exists():
+        raise FileNotFoundError(f"no stored maps at {path}")
+    try:
+        return xr.open_dataset(path, engine="h5netcdf", chunks=-1)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} must be a netCDF file, and cannot be read: {error}") from error
 
 
 def _read(path: str | Path) -> tuple[bytes, bool]:

@@ -118,7 +118,7 @@ def test_files_open_together_unread(tmp_path):
     assert both["raw"].chunks == ((2, 2),)
     xr.testing.assert_equal(both.compute(), xr.concat(parts, "unit"))
     (tmp_path / "damaged.nc").write_bytes(b"no netCDF")
-    with pytest.raises(ValueError, match=r"must be netCDF.*damaged\.nc"):
+    with pytest.raises(ValueError, match=r"damaged\.nc must be a netCDF"):
         store.open_together([paths[0], tmp_path / "damaged.nc"], "unit")
 
 
