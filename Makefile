@@ -7,7 +7,7 @@ NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_laye
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: figures test lab train format clean
+.PHONY: figures test browser share lab train format clean
 
 figures: .venv/made
 	$(BIN)/python -m helpers.sweep $(EXPERIMENT)/experiment.toml --net $(NETS)
@@ -16,10 +16,16 @@ figures: .venv/made
 	@echo; echo "Figures:"; ls $(EXPERIMENT)/figures/*/*.png
 	@echo; echo "Pages:"; ls $(EXPERIMENT)/*.html $(EXPERIMENT)/rendered/*.html
 
-test: .venv/made
+test: .venv/made browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+browser: .venv/made
+	$(BIN)/python tests/browser/install.py
+
+share: .venv/made
+	$(BIN)/python -m helpers.share
 
 lab: .venv/made
 	$(BIN)/jupyter lab notebooks/explore.ipynb
@@ -38,4 +44,4 @@ format: .venv/made
 	@touch $@
 
 clean:
-	rm -rf .venv $(EXPERIMENT)/results $(EXPERIMENT)/rendered
+	rm -rf .venv .browser shared_pages $(EXPERIMENT)/results $(EXPERIMENT)/rendered
