@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 from skimage.feature import structure_tensor
 
+from helpers.recipe import joined_attributes
 from helpers.spec import PICTURE
 
 PLANE = ("height", "width")
@@ -177,7 +178,7 @@ def pool(layers: Sequence[xr.Dataset]) -> xr.Dataset:
         maps.assign_coords(unit=[f"{maps.attrs['layer']} {unit}" for unit in maps["unit"].values])
         for maps in layers
     ]
-    pooled = xr.concat(named, "unit", combine_attrs="drop_conflicts")
+    pooled = xr.concat(named, "unit", combine_attrs=joined_attributes)
     return pooled.assign_attrs(layer=", ".join(maps.attrs["layer"] for maps in layers))
 
 

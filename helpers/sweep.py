@@ -17,6 +17,7 @@ import xarray as xr
 
 from helpers import maps, models, store
 from helpers.pieces import Piece, in_pieces, search_missing
+from helpers.recipe import joined_attributes
 from helpers.spec import MapSpec
 
 UNITS_PER_FILE = 8
@@ -87,7 +88,7 @@ class Study:
     def maps(self, grid: str, *, progress: bool = True) -> xr.Dataset:
         """The maps of a grid: read from the store, searched first where they are not there."""
         stored = [store.load(piece.path) for piece in self.run((grid,), progress=progress)]
-        return xr.concat(stored, "unit", combine_attrs="drop_conflicts")
+        return xr.concat(stored, "unit", combine_attrs=joined_attributes)
 
     def open(self, grid: str) -> xr.Dataset:
         """The stored maps of a grid, opened and not read: values are read where they are used.
