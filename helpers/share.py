@@ -137,7 +137,8 @@ def _write(shared: list[Shared], folder: Path) -> None:
             + _browser(stored[experiment], {}, "all", "Choose a net, a layer and a unit"),
             [("HappyMaps", INDEX)],
         )
-    cards.append(("The stored maps", [_maps_card(e, stored[e], folder) for e in experiments]))
+    if experiments:
+        cards.append(("The stored maps", [_maps_card(e, stored[e]) for e in experiments]))
     _put(folder / INDEX, "HappyMaps", pages.fill("index", groups=cards), [])
 
 
@@ -239,7 +240,7 @@ def _card(one: Shared, folder: Path) -> dict:
     return dict(thumbnail=thumbnail, alt=alt, title=title, claim=one.claim, address=one.address)
 
 
-def _maps_card(experiment: Path, stored: list[dict], folder: Path) -> dict:
+def _maps_card(experiment: Path, stored: list[dict]) -> dict:
     nets = sorted(path.stem for path in experiment.glob("*.keras"))
     counts = {net: sum(len(one["maps"]) for one in stored if one["net"] == net) for net in nets}
     said = ", ".join(f"{net} {count or 'none'}" for net, count in counts.items())

@@ -1,6 +1,7 @@
 """Stored maps as sheets of tiles, with the numbers that a page needs to browse them."""
 
 import math
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,9 +41,8 @@ class Sheet:
         units, *_ = (sorted(set(values)) for values in zip(*self.tiles, strict=True))
         what = f"{self.spec.layer}, {self.spec.objective}: {len(units)} units"
         kind = "" if self.spec.sign == "happy" else "SadMaps of "
-        return (
-            f"{kind}{what}, {len(self.tiles)} maps of {self.spec.steps} steps by {self.spec.engine}"
-        )
+        how = f"{self.spec.engine}, {self.spec.steps} steps"
+        return f"{kind}{what}, {len(self.tiles)} maps by {how}"
 
     def picture(self) -> Image.Image:
         """All tiles in rows of `COLUMNS`."""
@@ -75,7 +75,8 @@ class Sheet:
 def stored_sheets(experiment: str | Path) -> Iterator[Sheet]:
     """Read the maps stored for the nets in an experiment's folder, a sheet at a time.
 
-    Maps by another version of the maths and maps of nets that are not there are left out.
+    Maps by another version of the maths, maps of nets that are not there and damaged files (with a
+    warning) are left out.
 
     Args:
         experiment: folder with the nets' `.keras` files and `results/`.
@@ -84,7 +85,11 @@ def stored_sheets(experiment: str | Path) -> Iterator[Sheet]:
     nets = {models.weight_digest(models.load_model(path)): path.stem for path in _nets(experiment)}
     groups: dict[tuple[str, MapSpec], list[xr.Dataset]] = {}
     for path in sorted((experiment / "results").glob("*.nc")):
-        dataset = store.load(path)
+        try:
+            dataset = store.load(path)
+        except ValueError as error:
+            warnings.warn(f"left out: {error}", stacklevel=2)
+            continue
         digest = dataset.attrs["weight_digest"]
         if digest in nets and dataset.attrs["numerics"] == maps.NUMERICS:
             groups.setdefault((nets[digest], _family(dataset)), []).append(dataset)
