@@ -58,5 +58,5 @@ def _notebook() -> nbformat.NotebookNode:
     still.outputs = [new_output("execute_result", data, metadata=metadata)]
     said = new_code_cell("print('<b>bold</b>')")
     said.outputs = [new_output("stream", name="stdout", text="<b>bold</b>\n")]
-    text = "# A look & a <question>\n\nThis is the *claim* of `look`, in one\nparagraph.\n\nMore."
+    text = "# A look & 1 < 2\n\nThis is the *claim* of `look`, in one\nparagraph.\n\nMore."
     return new_notebook(cells=[new_markdown_cell(text), parameters, panel, still, said])

@@ -34,7 +34,7 @@ def test_every_link_and_picture_of_every_page_is_in_the_folder(folder):
 
 def test_the_index_shows_each_notebook_with_title_claim_and_thumbnail(folder):
     text = (folder / "index.html").read_text()
-    assert "A look &amp; a &lt;question&gt;" in text
+    assert "A look &amp; 1 &lt; 2" in text
     assert "This is the claim of look, in one paragraph." in text and "More." not in text
     assert re.search(r'<img src="thumbnails/look.png" alt="Last map', text)
     assert "Experiment 7" in text

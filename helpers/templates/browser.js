@@ -7,6 +7,7 @@ const LEGENDS = { unit: "Unit", tv_weight: "TV weight", lp_weight: "LP weight", 
 class Browser {
   constructor(root) {
     this.root = root;
+    root.querySelector(".plain").remove();
     const read = (name) => JSON.parse(root.querySelector(`script.${name}`).textContent);
     this.sweeps = read("stored");
     const first = read("first");

@@ -31,6 +31,7 @@ SETTINGS = {
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
     "notebook-extension/tracker": '{"windowingMode": "none"}',
 }
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COPIED = ("*.ipynb", "*.toml", "*.keras", "*.nc")
 
 
@@ -54,6 +55,23 @@ class Lab:
         page.goto(f"{self.url}/lab/workspaces/{name}/tree/{notebook}?reset&token={self.token}")
         page.locator(".jp-NotebookPanel-notebook").wait_for()
         expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle")
+
+
+def violations(page: Page, axe: str, scope: str = "body") -> list[str]:
+    """What axe-core finds wrong inside `scope` (a CSS selector): rule, help, elements.
+
+    Checked are its rules tagged as in `AXE_TAGS`: WCAG 2.0, 2.1 and 2.2, levels A and AA (names,
+    roles, contrast, labels, alternatives, language, titles, target size) and its best practices.
+    """
+    page.evaluate(axe)
+    found = page.evaluate(
+        """async ([scope, tags]) => (await axe.run(scope, {runOnly: tags})).violations""",
+        [scope, AXE_TAGS],
+    )
+    return [
+        f"{one['id']}: {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
+        for one in found
+    ]
 
 
 def menu(page: Page, *path: str) -> None:
