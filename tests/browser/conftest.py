@@ -1,6 +1,7 @@
 """A real JupyterLab on a copy of the notebooks, and a real Chromium to look at it."""
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -76,8 +77,18 @@ def violations(page: Page, axe: str, scope: str = "body") -> list[str]:
 
 def menu(page: Page, *path: str) -> None:
     """Choose an entry of JupyterLab's menu bar."""
-    for entry in path:
-        page.get_by_role("menuitem", name=entry, exact=True).click()
+    bar, *entries = path
+    page.get_by_role("menubar").get_by_role("menuitem", name=bar, exact=True).click()
+    for entry in entries:
+        page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True).click()
+
+
+def run_all(page: Page) -> None:
+    """Run all cells of the open notebook and wait until the last code cell has run."""
+    menu(page, "Edit", "Clear Outputs of All Cells")
+    menu(page, "Run", "Run All Cells")
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
+    expect(prompts.last).to_have_text(re.compile(r"\[\d+\]:"), timeout=3 * MILLISECONDS)
 
 
 @pytest.fixture(scope="package")
