@@ -41,7 +41,8 @@ class Sheet:
         units, *_ = (sorted(set(values)) for values in zip(*self.tiles, strict=True))
         what = f"{self.spec.layer}, {self.spec.objective}: {len(units)} units"
         kind = "" if self.spec.sign == "happy" else "SadMaps of "
-        how = f"{self.spec.engine}, {self.spec.steps} steps"
+        bounds = ", bounded pixels" if self.spec.pixels == "bounded" else ""
+        how = f"{self.spec.engine}, {self.spec.steps} steps{bounds}"
         return f"{kind}{what}, {len(self.tiles)} maps by {how}"
 
     def picture(self) -> Image.Image:

@@ -16,7 +16,7 @@ def found(small_experiment):
 def test_maps_that_differ_in_the_grid_only_are_one_sheet(found):
     conv, dense = found
     assert [sheet.net for sheet in found] == ["seen", "seen"]
-    assert conv.title == "conv, activation: 3 units, 9 maps by keras-vis, 4 steps"
+    assert conv.title == "conv, activation: 3 units, 9 maps by batched, 4 steps"
     assert list(conv.tiles)[:3] == [(0, 1e-3, 10.0, 0), (0, 1e-1, 10.0, 0), (0, 1e-1, 10.0, 1)]
     assert dense.spec.objective == "pre-activation" and len(dense.tiles) == 2
 
