@@ -84,11 +84,15 @@ def menu(page: Page, *path: str) -> None:
 
 
 def run_all(page: Page) -> None:
-    """Run all cells of the open notebook and wait until the last code cell has run."""
+    """Run all cells of the open notebook and wait until they have run; fail where one raised."""
     menu(page, "Edit", "Clear Outputs of All Cells")
     menu(page, "Run", "Run All Cells")
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
-    expect(prompts.last).to_have_text(re.compile(r"\[\d+\]:"), timeout=3 * MILLISECONDS)
+    expect(prompts.first).to_have_text(re.compile(r"\[(\*|\d+)\]:"))
+    expect(prompts.filter(has_text="[*]")).to_have_count(0, timeout=3 * MILLISECONDS)
+    errors = page.locator("[data-mime-type='application/vnd.jupyter.error']")
+    assert errors.all_inner_texts() == []
+    expect(prompts.last).to_have_text(re.compile(r"\[\d+\]:"))
 
 
 @pytest.fixture(scope="package")
