@@ -91,5 +91,13 @@ def test_the_overview_groups_every_unit_once():
     assert f"unit {TWIN}" in said and "Bank" in figure.alt
 
 
+def test_the_most_repeatable_of_a_group_come_first():
+    units = EVIDENCE.units.assign(verdict=("unit", ["stable"] * 6))
+    units["alike"] = ("unit", [0.2, 0.9, 0.5, 0.7, 0.1, 0.8])
+    said = texts(cards.layer_overview(dataclasses.replace(EVIDENCE, units=units)))
+    places = [said.index(f"unit {unit}") for unit in (1, 5, 3, 2, 0, 4)]
+    assert places == sorted(places)
+
+
 def test_the_same_evidence_makes_the_same_card():
     assert cards.unit_card(EVIDENCE, EDGE).png() == cards.unit_card(EVIDENCE, EDGE).png()

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from planted import DEAD, EDGE, LIGHT, TWIN, bank, images, searched
+from planted import DEAD, EDGE, LIGHT, SIZE, TWIN, bank, images, searched
 
 from helpers import evidence
 
@@ -36,3 +36,16 @@ def test_some_units_only():
 def test_what_cannot_be_judged_is_named():
     with pytest.raises(ValueError, match="at least two of seed, got 1"):
         evidence.gather(bank(), images(), searched().happy.isel(seed=[0]), progress=False)
+
+
+def test_maps_that_found_nothing_do_not_count_in_what_maps_look_like():
+    happy = searched().happy.sel(unit=[EDGE, LIGHT]).copy(deep=True)
+    first = {"unit": 0, "seed": 0}
+    happy["display"][first] = np.random.default_rng(0).integers(0, 256, (1, 1, SIZE, SIZE, 1))
+    for name in ("activation_raw", "activation_display"):
+        happy[name][first] = -1
+    found = evidence.gather(bank(), images(), happy, progress=False).units.sel(unit=EDGE)
+    others = searched().happy.sel(unit=[EDGE, LIGHT]).isel(seed=[1, 2])
+    expected = evidence.gather(bank(), images(), others, progress=False).units.sel(unit=EDGE)
+    for name in ("edge strength", "high-frequency share", "alike"):
+        assert float(found[name]) == pytest.approx(float(expected[name]), rel=1e-5)
