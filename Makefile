@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 NETS := photos rendered
 EXPERIMENT := experiments/experiment1
+PEERS := tf-keras-vis xplique
 NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: figures test browser share lab train format clean
+.PHONY: figures experiments test browser share lab train bench format clean
 
 figures: .venv/made
 	$(BIN)/python -m helpers.sweep $(EXPERIMENT)/experiment.toml --net $(NETS)
@@ -33,6 +34,14 @@ lab: .venv/made
 train: .venv/made
 	$(BIN)/python -m helpers.training $(TRAIN)
 
+bench: .venv/made $(PEERS:%=benchmarks/.peers/%/made)
+	$(BIN)/python -m benchmarks
+
+benchmarks/.peers/%/made: benchmarks/peers-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-deps --requirement $<
+	@touch $@
+
 format: .venv/made
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -44,4 +53,4 @@ format: .venv/made
 	@touch $@
 
 clean:
-	rm -rf .venv .browser shared_pages $(EXPERIMENT)/results $(EXPERIMENT)/rendered
+	rm -rf .venv .browser shared_pages benchmarks/.peers experiments/*/results experiments/*/rendered

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import xarray as xr
 
-from helpers import figures, maps, models
+from helpers import engines, figures, maps, models
 from helpers import panel_parts as parts
 from helpers.spec import OBJECTIVES, MapSpec
 
@@ -165,7 +165,7 @@ class Panel(ipywidgets.VBox):
         self.lp_weight, lp_slider = parts.weight_with_slider("LP weight", 10)
         self.steps = parts.integer("Steps", 200, 1, 10_000)
         self.seed = parts.integer("Seed", 0, 0, 2**31 - 1)
-        self.engine = parts.dropdown("Engine", list(maps.ENGINES))
+        self.engine = parts.dropdown("Engine", list(engines.ENGINES))
         self.render_button = ipywidgets.Button(description="Render", button_style="primary")
         self.stop_button = ipywidgets.Button(description="Stop")
         self.keep_button = ipywidgets.Button(description="Keep")
