@@ -4,7 +4,6 @@
 """
 
 import argparse
-import os
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -219,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", default="full", help="full, or a name under [sizes]")
     parser.add_argument("--results", type=Path, help="folder of the stored maps")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=int, default=os.cpu_count(), help="processes here")
+    where.add_argument("--workers", type=int, default=1, help="processes on this machine")
     where.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler's address")
     chosen = parser.parse_args(arguments)
     try:
