@@ -185,13 +185,14 @@ def test_the_spec_is_shown_and_a_pasted_one_is_searched(page):
         button(page, "Apply").click()
     expect(box(page, "Unit")).to_have_value("11")
     expect(picture(page)).to_have_attribute("alt", re.compile("unit 11, .*→"))
+    move(page, "Unit", 5)
     with hears(page, "^Error: the spec must be TOML"):
         spec.fill("layer = ")
         button(page, "Apply").click()
 
 
 def test_the_map_is_downloaded_as_png_and_toml(page):
-    move(page, "Unit", 5)
+    move(page, "Unit", 6)
     for kind, start in (("PNG", b"\x89PNG"), ("TOML", b"layer =")):
         with page.expect_download() as download:
             panel(page).get_by_role("link", name=f"Download {kind}").first.click()
