@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ SETTINGS = {
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
     "notebook-extension/tracker": '{"windowingMode": "none"}',
 }
+PANEL = ".jp-OutputArea-output:has([role=status])"
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COPIED = ("*.ipynb", "*.toml", "*.keras", "*.nc")
 
@@ -87,39 +89,38 @@ def run_all(page: Page) -> None:
     """Run all cells of the open notebook and wait until they have run; fail where one raised."""
     menu(page, "Edit", "Clear Outputs of All Cells")
     menu(page, "Run", "Run All Cells")
-    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
-    expect(prompts.first).to_have_text(re.compile(r"\[(\*|\d+)\]:"))
-    expect(prompts.filter(has_text="[*]")).to_have_count(0, timeout=3 * MILLISECONDS)
+    last = page.locator(".jp-CodeCell").last
+    ended = last.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]:"))
     errors = page.locator("[data-mime-type='application/vnd.jupyter.error']")
+    expect(ended.or_(errors).first).to_be_attached(timeout=3 * MILLISECONDS)
     assert errors.all_inner_texts() == []
-    expect(prompts.last).to_have_text(re.compile(r"\[\d+\]:"))
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """Chromium: the system's, else Playwright's own; without either the tests are skipped."""
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Chromium: the system's, else Playwright's own.
+
+    Raises:
+        FileNotFoundError: there is neither.
+    """
     expect.set_options(timeout=MILLISECONDS)
     with sync_playwright() as playwright:
         path = system_chromium() or playwright.chromium.executable_path
         if not Path(path).exists():
-            _cannot("no Chromium: run `make browser`")
+            raise FileNotFoundError("no Chromium: run `make browser`")
         chromium = playwright.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
         yield chromium
         chromium.close()
 
 
-@pytest.fixture(scope="package")
-def axe() -> str:
-    """The source of axe-core, the accessibility checker."""
-    if not AXE.exists():
-        _cannot("no axe-core: run `make browser`, which needs npm")
-    return AXE.read_text()
+@contextmanager
+def running_lab(home: Path, folder: Path) -> Iterator[Lab]:
+    """JupyterLab on a free port of this machine, with a token and settings of its own.
 
-
-@pytest.fixture(scope="package")
-def lab(tmp_path_factory) -> Iterator[Lab]:
-    """JupyterLab on a free port of this machine, with a token and settings of its own."""
-    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("copy")
+    Args:
+        home: empty folder for its settings.
+        folder: empty folder for the copy of the notebooks that it shows.
+    """
     for source in ("notebooks", "experiments/experiment0", "experiments/experiment1"):
         (folder / source).mkdir(parents=True)
         for file in (file for kind in COPIED for file in (ROOT / source).glob(kind)):
@@ -128,7 +129,6 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-
     port, token = _free_port(), secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += [f"--ServerApp.root_dir={folder}", f"--ServerApp.port={port}"]
@@ -155,11 +155,36 @@ def lab(tmp_path_factory) -> Iterator[Lab]:
         if f"127.0.0.1:{port}/lab" in line:
             break
     else:
-        pytest.fail(f"JupyterLab did not start: {''.join(said)}")
+        raise RuntimeError(f"JupyterLab did not start: {''.join(said)}")
     threading.Thread(target=server.stdout.read, daemon=True).start()
     yield Lab(f"http://127.0.0.1:{port}", token, folder)
     server.terminate()
     server.wait()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium; without one the tests are skipped."""
+    try:
+        with running_browser() as chromium:
+            yield chromium
+    except FileNotFoundError as error:
+        _cannot(str(error))
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory) -> Iterator[Lab]:
+    """JupyterLab on a copy of the notebooks."""
+    with running_lab(tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("copy")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="package")
+def axe() -> str:
+    """The source of axe-core, the accessibility checker."""
+    if not AXE.exists():
+        _cannot("no axe-core: run `make browser`, which needs npm")
+    return AXE.read_text()
 
 
 def _free_port() -> int:

@@ -29,7 +29,7 @@ def test_a_notebook_runs_from_first_to_last_cell(browser: Browser, lab: Lab, not
     page = browser.new_page()
     lab.open(page, notebook)
     run_all(page)
-    pictures = page.locator(".jp-OutputArea-output img")
+    pictures = page.locator(".jp-OutputArea-output img:not([hidden])")
     widths = pictures.evaluate_all("all => all.map(one => one.naturalWidth)")
     assert widths and all(widths)
     page.close()

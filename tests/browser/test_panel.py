@@ -5,16 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import MILLISECONDS, Lab, menu, run_all, violations
+from conftest import MILLISECONDS, PANEL, Lab, menu, run_all, violations
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
-PANEL = ".jp-OutputArea-output:has([role=status])"
 DONE = r"^Done in [\d.]+ s: activation .+ → .+\.$"
 TODO = 20
 """Steps of a search in these tests, so that it ends soon; NEVER is for one that is stopped."""
 NEVER = 10_000
-
 
 LISTEN = """
 panel => {
@@ -28,15 +26,21 @@ panel => {
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, lab: Lab) -> Iterator[Page]:
-    """`explore.ipynb` after Run All Cells, which opened it at its parameters."""
+def opened(browser: Browser, lab: Lab) -> Iterator[Page]:
+    """`explore.ipynb` after Run All Cells."""
     page = browser.new_page(viewport={"width": 1500, "height": 1400})
     lab.open(page, "notebooks/explore.ipynb")
     run_all(page)
     panel(page).evaluate(LISTEN)
-    move(page, "Steps", TODO)
     yield page
     page.close()
+
+
+@pytest.fixture(scope="module")
+def page(opened: Page) -> Page:
+    """The same, where a search ends soon."""
+    move(opened, "Steps", TODO)
+    return opened
 
 
 @contextmanager
@@ -86,11 +90,20 @@ def button(page: Page, name: str) -> Locator:
     return panel(page).get_by_role("button", name=name, exact=True)
 
 
-def test_after_run_all_the_panel_shows_the_notebooks_map(page):
-    expect(picture(page)).to_have_attribute("alt", re.compile("HappyMap of conv2d_3; unit [0-9]+"))
-    expect(picture(page)).to_have_js_property("complete", True)
-    assert picture(page).evaluate("image => image.naturalWidth") > 0
-    expect(box(page, "TV weight")).to_have_value("0.001")
+def test_after_run_all_the_panel_shows_the_notebooks_map(opened):
+    expect(picture(opened)).to_have_attribute(
+        "alt", re.compile("HappyMap of conv2d_3; unit [0-9]+")
+    )
+    expect(picture(opened)).to_have_js_property("complete", True)
+    assert picture(opened).evaluate("image => image.naturalWidth") > 0
+    expect(box(opened, "TV weight")).to_have_value("0.001")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_axe_finds_nothing_wrong_with_the_panel(opened, axe, theme):
+    menu(opened, "Settings", "Theme", theme)
+    expect(opened.locator("body")).to_have_attribute("data-jp-theme-name", theme)
+    assert violations(opened, axe, PANEL) == []
 
 
 def test_a_slider_moved_by_keyboard_searches_another_map(page):
@@ -185,13 +198,14 @@ def test_the_spec_is_shown_and_a_pasted_one_is_searched(page):
         button(page, "Apply").click()
     expect(box(page, "Unit")).to_have_value("11")
     expect(picture(page)).to_have_attribute("alt", re.compile("unit 11, .*→"))
+    move(page, "Unit", 5)
     with hears(page, "^Error: the spec must be TOML"):
         spec.fill("layer = ")
         button(page, "Apply").click()
 
 
 def test_the_map_is_downloaded_as_png_and_toml(page):
-    move(page, "Unit", 5)
+    move(page, "Unit", 6)
     for kind, start in (("PNG", b"\x89PNG"), ("TOML", b"layer =")):
         with page.expect_download() as download:
             panel(page).get_by_role("link", name=f"Download {kind}").first.click()
@@ -224,10 +238,3 @@ def test_a_sweep_that_cannot_be_is_said_in_words(page):
         rows.fill("0, 999")
         rows.press("Enter")
         button(page, "Start sweep").click()
-
-
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-def test_axe_finds_nothing_wrong_with_the_panel(page, axe, theme):
-    menu(page, "Settings", "Theme", theme)
-    expect(page.locator("body")).to_have_attribute("data-jp-theme-name", theme)
-    assert violations(page, axe, PANEL) == []
