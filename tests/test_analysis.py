@@ -160,3 +160,11 @@ def test_complement_keeps_the_weights_apart_and_means_over_the_seeds():
     r = np.corrcoef(a.ravel(), b.ravel())[0, 1]
     np.testing.assert_allclose(found["between"], [(-1 + r) / 2, 1], atol=1e-6)
     np.testing.assert_allclose(found["alike"], [(1 - r) / 2, 1], atol=1e-6)
+
+
+def test_inner_leaves_a_tenth_out_on_each_side():
+    assert analysis.inner(pictures(NOISE[0])).shape == (1, 26, 26, 1)
+    np.testing.assert_array_equal(
+        analysis.inner(pictures(NOISE[0]))[0, 0, 0, 0], np.float32(NOISE[0][3, 3])
+    )
+    assert analysis.inner(pictures(np.ones((4, 4)))).shape == (1, 4, 4, 1)

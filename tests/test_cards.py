@@ -50,7 +50,8 @@ def test_a_card_says_verdict_kind_census_and_marks_the_maps():
     said = texts(figure)
     for part in (
         "bank unit 0",
-        "Verdict: stable",
+        f"Verdict: {EVIDENCE.units['verdict'].sel(unit=EDGE).item()}",
+        "as a texture: stable",
         "edge-like",
         "TV 0.001",
         "24 images",
@@ -87,7 +88,7 @@ def test_the_overview_groups_every_unit_once():
     assert len(pictures(figure)) == 6
     for unit in range(6):
         assert said.count(f"unit {unit}") == 1
-    assert said.index("stable (") < said.index("no map (")
+    assert said.index("repeatable (") < said.index("no map (")
     assert f"unit {TWIN}" in said and "Bank" in figure.alt
 
 
