@@ -5,6 +5,7 @@ NETS := photos rendered
 EXPERIMENT := experiments/experiment1
 PEERS := tf-keras-vis xplique
 NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
+SHARED = $(wildcard experiments/experiment0/*.ipynb) $(NOTEBOOKS) $(wildcard experiments/*/*.ipynb notebooks/*.ipynb)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -26,7 +27,7 @@ browser: .venv/made
 	$(BIN)/python tests/browser/install.py
 
 share: .venv/made
-	$(BIN)/python -m helpers.share
+	$(BIN)/python -m helpers.share $(SHARED)
 
 lab: .venv/made
 	$(BIN)/jupyter lab notebooks/explore.ipynb

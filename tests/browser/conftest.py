@@ -85,6 +85,16 @@ def menu(page: Page, *path: str) -> None:
         page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True).click()
 
 
+def set_theme(page: Page, name: str) -> None:
+    """Choose a theme in the menu, "Light" or "Dark", and wait until JupyterLab has loaded it."""
+    menu(page, "Settings", "Theme", f"JupyterLab {name}")
+    is_light = "true" if name == "Light" else "false"
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", is_light)
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
+    light = "parseInt(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]) > 127"
+    page.wait_for_function(f"({light}) === {is_light}", timeout=MILLISECONDS)
+
+
 def run_all(page: Page) -> None:
     """Run all cells of the open notebook and wait until they have run; fail where one raised."""
     menu(page, "Edit", "Clear Outputs of All Cells")
