@@ -37,7 +37,7 @@ class Plan:
         growth_maps: numbers of maps.
         growth_sizes: sides of the picture, pixels.
         longest: seconds; no growth is followed beyond a search predicted to take longer.
-        panel_maps: maps rendered in each panel process, the first of them cold.
+        panel_maps: units that each panel process is moved to, the first of them cold.
     """
 
     nets: dict[str, str]
@@ -178,15 +178,15 @@ def _grid(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
 
 
 def _panel(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
-    """One map after the other in a panel of a fresh process; the first is cold."""
+    """Move the panel of a fresh process from unit to unit; the first map is cold."""
     for index in range(plan.rounds):
         for tool in (OURS, KERAS_VIS)[:: -1 if index % 2 else 1]:
             with start(tool) as worker:
-                for unit in range(plan.panel_maps):
+                for unit in range(1, plan.panel_maps + 1):  # a new panel stands at unit 0
                     answer = worker.ask(
                         "panel", net=plan.net, layer=plan.deep_layer, unit=unit, steps=plan.steps
                     )
-                    state = "warm" if unit else "cold"
+                    state = "warm" if unit > 1 else "cold"
                     yield _record("panel", worker, answer, state=state, round=index)
 
 
