@@ -129,7 +129,7 @@ def test_a_downloaded_map_is_made_again_from_its_file_alone(found, tmp_path):
     assert recipe.specs == (panel_parts.spec_of(one),)
     assert recipe.activation_raw == (one["activation_raw"].item(),)
     again = reproduce(file, tmp_path / "net.keras")
-    assert (again.raw, again.display) == (0, 0)
+    assert max(again.raw, again.display) < 1e-6
 
 
 def test_the_strip_shows_each_map_with_its_words(found):
