@@ -1,0 +1,135 @@
+"""What kind of picture a map is, by numbers, against the same numbers of real images."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from helpers import analysis, training
+from helpers.spec import PICTURE
+
+KINDS = ("staticky", "bright", "edge-like", "textured", "object-like", "diffuse")
+STATICKY = 0.4
+"""High-frequency share from which a picture is staticky: half of white noise's 0.80."""
+ONE_WAY = 0.5
+"""Edge strength from which a picture is edge-like: three times the contrast across than along."""
+COARSE = 0.5
+"""Share of the energy at periods above 16 pixels below which a picture is textured."""
+REACH = 0.95
+"""Quantile of the real images beyond which a map is brighter, or more spread out, than they are."""
+BLOCK = 8
+
+
+def brightness_spread(pictures: xr.DataArray) -> xr.DataArray:
+    """Standard deviation over the picture of its brightness in blocks of 8x8, unit of the input.
+
+    What lies beyond the last whole block at the right and bottom is left out.
+    """
+    blocks = analysis.gray(pictures).coarsen(height=BLOCK, width=BLOCK, boundary="trim").mean()
+    return blocks.std(("height", "width"))
+
+
+def extent(pictures: xr.DataArray) -> xr.DataArray:
+    """How far the contrast spreads over the picture: 1 for evenly, 0 for one pixel.
+
+    The standard distance of the squared deviation from the mean about its own centre, over that of
+    an even spread: `sqrt(sum w |p - c|^2 / sum w) / sqrt((H^2 - 1 + W^2 - 1) / 12)` with
+    `w = (x - mean x)^2`. Above 1 the contrast sits at the border. NaN where nothing varies.
+    """
+    planes = analysis.gray(pictures)
+    weight = (planes - planes.mean(("height", "width"))) ** 2
+    total = weight.sum(("height", "width"))
+    variance, even = xr.zeros_like(total), 0.0
+    for dim in ("height", "width"):
+        place = xr.DataArray(np.arange(weight.sizes[dim], dtype=float), dims=dim)
+        centre = (weight * place).sum(("height", "width")) / total
+        variance = variance + (weight * (place - centre) ** 2).sum(("height", "width")) / total
+        even += (weight.sizes[dim] ** 2 - 1) / 12
+    return np.sqrt(variance / even).where(total > 0)
+
+
+def of_maps(maps: xr.Dataset) -> xr.Dataset:
+    """The numbers of maps: spectrum, edges and extent as shown, brightness of the raw map.
+
+    Args:
+        maps: what `happy_maps` returns.
+
+    Returns:
+        Over the maps' leading dims: "high-frequency share", "texture share", "coarse share" (they
+        add to 1), "edge strength" (0..1), "extent" and, on pixels 0..255, "brightness" and
+        "brightness spread".
+    """
+    low, high = maps.attrs["input_range"]
+    return _numbers(maps["display"], (maps["raw"] - low) * (255 / (high - low)))
+
+
+def of_images(images: np.ndarray, maps: xr.Dataset) -> xr.Dataset:
+    """The same numbers of real images (N, h, w, c) in 0..1, at the size of the maps; over `image`.
+
+    Their size and channels are brought to the maps' by `training.as_input`.
+    """
+    shape = tuple(maps.sizes[dim] for dim in PICTURE)
+    pixels = xr.DataArray(training.as_input(images, shape), dims=("image", *PICTURE))
+    return _numbers(pixels, pixels)
+
+
+def levels(reference: xr.Dataset) -> dict[str, float]:
+    """The level of each number at which `kind` decides, from the numbers of real images."""
+    return {
+        "high-frequency share": STATICKY,
+        "brightness": float(reference["brightness"].quantile(REACH)),
+        "edge strength": ONE_WAY,
+        "coarse share": COARSE,
+        "extent": float(reference["extent"].quantile(REACH)),
+    }
+
+
+def kind(numbers: xr.Dataset, level: Mapping[str, float]) -> xr.DataArray:
+    """Which of `KINDS` each picture is; the first of these rules that holds.
+
+    1. staticky: high-frequency share at or above 0.4.
+    2. bright: brighter than 95 % of the real images.
+    3. edge-like: edge strength at or above 0.5.
+    4. textured: coarse share below 0.5, that is most energy at periods of at most 16 pixels.
+    5. object-like: coarse, and in a place: extent within that of 95 % of the real images.
+    6. diffuse: coarse, and all over the picture.
+
+    A picture of one value is "diffuse", unless it is bright.
+
+    Args:
+        numbers: from `of_maps` or `of_images`.
+        level: from `levels`.
+    """
+    rules = (
+        numbers["high-frequency share"] >= level["high-frequency share"],
+        numbers["brightness"] > level["brightness"],
+        numbers["edge strength"] >= level["edge strength"],
+        numbers["coarse share"] < level["coarse share"],
+        numbers["extent"] <= level["extent"],
+    )
+    chosen = np.select([rule.values for rule in rules], KINDS[:-1], KINDS[-1])
+    return numbers["brightness"].copy(data=chosen).rename("kind")
+
+
+def found(maps: xr.Dataset) -> xr.DataArray:
+    """Whether the search found anything: the raw map drives its unit beyond its seed input.
+
+    False where the regularizers won, or there was no gradient to follow: such a map says nothing
+    about its unit, whatever it looks like.
+    """
+    beyond = maps["activation_raw"] - maps["activation_seed"]
+    return (beyond if maps.attrs["sign"] == "happy" else -beyond) > 0
+
+
+def _numbers(shown: xr.DataArray, pixels: xr.DataArray) -> xr.Dataset:
+    return xr.Dataset(
+        {
+            "high-frequency share": analysis.high_frequency_share(shown),
+            "texture share": analysis.texture_share(shown),
+            "coarse share": analysis.band_share(shown, 0, analysis.HIGH_FREQUENCY / 4),
+            "edge strength": analysis.orientation(shown)["strength"],
+            "extent": extent(shown),
+            "brightness": analysis.brightness(pixels),
+            "brightness spread": brightness_spread(pixels),
+        }
+    )

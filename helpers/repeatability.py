@@ -1,0 +1,202 @@
+"""Do a unit's maps repeat from seed to seed? More than different units' maps are alike?"""
+
+import keras
+import numpy as np
+import scipy.fft
+import xarray as xr
+from scipy.cluster.hierarchy import average, fcluster
+from scipy.spatial.distance import squareform
+from tqdm.auto import tqdm
+
+from helpers import analysis, kinds, models
+from helpers.spec import PICTURE, MapSpec
+
+VERDICTS = ("stable", "several facets", "not repeatable", "no map")
+QUANTILE = 0.95
+"""Of the likeness of different units' maps: what one pair in twenty reaches by chance."""
+FACET, MOST = 0.25, 0.75
+"""Shares of the seeds: what a facet holds at least, and what the facets must explain together."""
+DRAWS = 200
+
+
+def picture_likeness(
+    maps: xr.Dataset, *, shifts: bool = True, progress: bool = True
+) -> xr.DataArray:
+    """How alike every two maps look, -1..1: normalised cross-correlation of the gray display maps.
+
+    `max over s of sum x (a(x) - mean a) (b(x + s) - mean b) / (n sd(a) sd(b))`, shifts circular
+    (Lewis 1995, "Fast Normalized Cross-Correlation", with the template as large as the picture).
+
+    Args:
+        maps: what `happy_maps` returns, one TV and LP weight.
+        shifts: take the best shift; False compares in place, for units that look at one place.
+        progress: show a bar.
+
+    Returns:
+        (unit, seed, other_unit, other_seed), NaN for a map of one value.
+
+    Raises:
+        ValueError: more than one TV or LP weight.
+    """
+    shown = _one_weight(maps)["display"].transpose("unit", "seed", *PICTURE)
+    planes = analysis.standard(shown)
+    count, shape = shown.sizes["unit"] * shown.sizes["seed"], planes.shape[-2:]
+    planes = planes.reshape(count, *shape).astype("float32")
+    if not shifts:
+        flat = planes.reshape(count, -1)
+        return _pairs(shown, flat @ flat.T / flat.shape[1])
+    spectra = scipy.fft.rfft2(planes)
+    values = np.empty((count, count))
+    for i in tqdm(range(count), desc="likeness", disable=not progress):
+        products = scipy.fft.irfft2(spectra[i:] * np.conj(spectra[i]), shape, overwrite_x=True)
+        values[i, i:] = values[i:, i] = products.max((-2, -1)) / (shape[0] * shape[1])
+    return _pairs(shown, values)
+
+
+def deeper_likeness(maps: xr.Dataset, model: keras.Model, layer: str | int) -> xr.DataArray:
+    """How alike the net finds every two maps: cosine of their activations at a deeper layer, -1..1.
+
+    The maps are read as shown. Of ReLU activations, all of them positive, any two are alike: the
+    null of different units is what to compare with, and `repeatability` does.
+
+    Args:
+        maps: what `happy_maps` returns, one TV and LP weight.
+        model: the net.
+        layer: name or index of a layer with units.
+
+    Returns:
+        (unit, seed, other_unit, other_seed), NaN where a map leaves the layer silent.
+    """
+    one = _one_weight(maps)
+    shown = one["display"].transpose("unit", "seed", *PICTURE)
+    net = models.from_pixels(models.at_layer(model, layer), _preprocessing(maps))
+    flat = shown.values.reshape(-1, *shown.shape[-3:]).astype("float32")
+    outputs = net.predict(flat, verbose=0).reshape(len(flat), -1).astype("float64")
+    with np.errstate(invalid="ignore"):
+        outputs = outputs / np.linalg.norm(outputs, axis=1, keepdims=True)
+    return _pairs(shown, outputs @ outputs.T)
+
+
+def activation_spread(maps: xr.Dataset) -> xr.DataArray:
+    """Standard deviation over the seeds of the raw maps' activation, over the size of its mean.
+
+    0: every seed reaches the same activation. NaN where the mean is 0.
+    """
+    activation = maps["activation_raw"].astype("float64")
+    mean = np.abs(activation.mean("seed"))
+    return (activation.std("seed") / mean.where(mean > 0)).rename("activation spread")
+
+
+def repeatability(maps: xr.Dataset, likeness: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
+    """Judge every unit by how alike its maps are over the seeds, against different units' maps.
+
+    The level is the 95 % quantile of the null: the likeness of maps of two different units from two
+    different seeds. A unit's maps are grouped by average linkage (Sokal & Michener 1958) as long as
+    the groups' likeness is above the level; a group of at least a quarter of the seeds, and two
+    maps, is a facet. The verdict of a unit is "stable" when one facet holds three quarters of its
+    maps, "several facets" when two or more together do, else "not repeatable". Maps that found
+    nothing (`kinds.found`) count nowhere; with fewer than two others the verdict is "no map".
+
+    How far to trust it: the rule is applied to groups of maps of different units as well.
+
+    Args:
+        maps: what `happy_maps` returns, one TV and LP weight, at least two units and two seeds.
+        likeness: from `picture_likeness` or `deeper_likeness` of these maps.
+        seed: draws the groups of different units.
+
+    Returns:
+        Over `unit`: `alike`, the mean over pairs of seeds; `percentile` (0..100), the share of the
+        null below it; `facets`, how many; `largest` (0..1), the share of the maps in the largest;
+        `verdict`; and `facet` (unit, seed), which facet a map is in, 1 the largest, 0 for none.
+        Attributes: `level`; `null`, the median of the null; `false_alarms`, the share of groups
+        of different units that the rule does not call "not repeatable".
+
+    Raises:
+        ValueError: fewer than two units or seeds, or more than one TV or LP weight.
+    """
+    one = _one_weight(maps)
+    for dim in ("unit", "seed"):
+        if one.sizes[dim] < 2:
+            raise ValueError(f"maps must have at least two of {dim}, got {one.sizes[dim]}")
+    found = kinds.found(one).transpose("unit", "seed").values
+    values = likeness.transpose("unit", "seed", "other_unit", "other_seed").values
+    values = np.where(found[:, :, None, None] & found[None, None], values, np.nan)
+    units, seeds = np.indices(found.shape)
+    different = (units[..., None, None] != units) & (seeds[..., None, None] != seeds)
+    null = values[different]
+    null = null[np.isfinite(null)]
+    level = float(np.quantile(null, QUANTILE)) if null.size else np.nan
+
+    rows = [_judge(values[u, :, u], level) for u in range(len(values))]
+    alike = np.array([row[0] for row in rows])
+    below = [100 * (null < a).mean() if null.size and np.isfinite(a) else np.nan for a in alike]
+    return xr.Dataset(
+        {
+            "alike": ("unit", alike),
+            "percentile": ("unit", below),
+            "facets": ("unit", [row[1].max() for row in rows]),
+            "largest": ("unit", [row[2] for row in rows]),
+            "verdict": ("unit", [row[3] for row in rows]),
+            "facet": (("unit", "seed"), [row[1] for row in rows]),
+        },
+        {"unit": one["unit"], "seed": one["seed"]},
+        {
+            "level": level,
+            "null": float(np.median(null)) if null.size else np.nan,
+            "false_alarms": _false_alarms(values, level, seed),
+        },
+    )
+
+
+def _judge(square: np.ndarray, level: float) -> tuple[float, np.ndarray, float, str]:
+    """Mean likeness, facet of each seed, share in the largest and verdict of one (S, S) matrix."""
+    facet = np.zeros(len(square), int)
+    there = np.flatnonzero(np.isfinite(np.diag(square)))
+    if len(there) < 2:
+        return np.nan, facet, np.nan, "no map"
+    square = square[np.ix_(there, there)]
+    alike = square[np.triu_indices(len(there), 1)].mean()
+    distances = squareform(np.clip(1 - square, 0, None), checks=False)
+    groups = fcluster(average(distances), 1 - level, "distance")
+    names, counts = np.unique(groups, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    large = [i for i in order if counts[i] >= max(2, FACET * len(there))]
+    for number, i in enumerate(large, 1):
+        facet[there[groups == names[i]]] = number
+    held = counts[large] / len(there)
+    if len(large) and held[0] >= MOST:
+        verdict = "stable"
+    else:
+        verdict = "several facets" if held.sum() >= MOST else "not repeatable"
+    return alike, facet, counts.max() / len(there), verdict
+
+
+def _false_alarms(values: np.ndarray, level: float, seed: int) -> float:
+    draw = np.random.default_rng(seed)
+    size = min(values.shape[:2])
+    verdicts = []
+    for _ in range(DRAWS):
+        units = draw.permutation(values.shape[0])[:size]
+        seeds = draw.permutation(values.shape[1])[:size]
+        group = values[units, seeds][:, units, seeds]
+        verdicts.append(_judge(group, level)[3])
+    judged = [verdict for verdict in verdicts if verdict != "no map"]
+    return float(np.mean([v != "not repeatable" for v in judged])) if judged else np.nan
+
+
+def _one_weight(maps: xr.Dataset) -> xr.Dataset:
+    for dim in ("tv_weight", "lp_weight"):
+        if maps.sizes.get(dim, 1) != 1:
+            raise ValueError(f"maps must have one {dim}, got {maps[dim].values.tolist()}")
+    return maps.squeeze([dim for dim in ("tv_weight", "lp_weight") if dim in maps.dims])
+
+
+def _preprocessing(maps: xr.Dataset):
+    return MapSpec.from_toml(maps.attrs["spec"]).preprocessing
+
+
+def _pairs(shown: xr.DataArray, values: np.ndarray) -> xr.DataArray:
+    units, seeds = shown["unit"].values, shown["seed"].values
+    size = len(units), len(seeds)
+    coordinates = {"unit": units, "seed": seeds, "other_unit": units, "other_seed": seeds}
+    return xr.DataArray(values.reshape(*size, *size), coordinates, tuple(coordinates))
