@@ -91,7 +91,7 @@ def census(responses: xr.Dataset, *, selective_for: str) -> xr.Dataset:
     activation = responses["activation"].astype("float64")
     inside = responses["label"] == selective_for
     if not 0 < int(inside.sum()) < inside.size:
-        classes = sorted(set(responses["label"].values))
+        classes = np.unique(responses["label"].values).tolist()
         raise ValueError(
             f"selective_for must be one of several classes {classes}, got {selective_for!r}"
         )

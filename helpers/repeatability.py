@@ -12,11 +12,10 @@ from helpers import analysis, kinds, models
 from helpers.spec import PICTURE, MapSpec
 
 VERDICTS = ("stable", "several facets", "not repeatable", "no map")
-QUANTILE = 0.95
-"""Of the likeness of different units' maps: what one pair in twenty reaches by chance."""
 FACET, MOST = 0.25, 0.75
 """Shares of the seeds: what a facet holds at least, and what the facets must explain together."""
-DRAWS = 200
+FALSE_ALARMS, DRAWS = 0.05, 400
+"""Share of the pairs, and of the groups drawn, of different units' maps that may pass the level."""
 
 
 def picture_likeness(
@@ -90,26 +89,30 @@ def activation_spread(maps: xr.Dataset) -> xr.DataArray:
 def repeatability(maps: xr.Dataset, likeness: xr.DataArray, *, seed: int = 0) -> xr.Dataset:
     """Judge every unit by how alike its maps are over the seeds, against different units' maps.
 
-    The level is the 95 % quantile of the null: the likeness of maps of two different units from two
-    different seeds. A unit's maps are grouped by average linkage (Sokal & Michener 1958) as long as
-    the groups' likeness is above the level; a group of at least a quarter of the seeds, and two
-    maps, is a facet. The verdict of a unit is "stable" when one facet holds three quarters of its
-    maps, "several facets" when two or more together do, else "not repeatable". Maps that found
-    nothing (`kinds.found`) count nowhere; with fewer than two others the verdict is "no map".
+    A unit's maps are grouped by average linkage (Sokal & Michener 1958) as long as the groups are
+    more alike than the level; a group of at least a quarter of the maps, and two, is a facet. The
+    verdict is "stable" when one facet holds three quarters of the maps, "several facets" when two
+    or more together do, else "not repeatable". Maps that found nothing (`kinds.found`) count
+    nowhere; a unit with fewer than two others has "no map".
 
-    How far to trust it: the rule is applied to groups of maps of different units as well.
+    The null is the likeness of maps of two different units from two different seeds. The level is
+    its 95 % quantile, raised where needed until the rule is wrong in at most one case of twenty:
+    400 groups of as many maps, each of another unit and another seed, are drawn, and 5 % of them
+    may pass. So a verdict means "alike beyond what different units of this layer are", and a layer
+    whose units all look the same has no stable ones. With fewer units than seeds the drawn groups
+    are smaller than the judged.
 
     Args:
         maps: what `happy_maps` returns, one TV and LP weight, at least two units and two seeds.
         likeness: from `picture_likeness` or `deeper_likeness` of these maps.
-        seed: draws the groups of different units.
+        seed: draws the groups.
 
     Returns:
         Over `unit`: `alike`, the mean over pairs of seeds; `percentile` (0..100), the share of the
-        null below it; `facets`, how many; `largest` (0..1), the share of the maps in the largest;
-        `verdict`; and `facet` (unit, seed), which facet a map is in, 1 the largest, 0 for none.
-        Attributes: `level`; `null`, the median of the null; `false_alarms`, the share of groups
-        of different units that the rule does not call "not repeatable".
+        null below it; `facets`, how many; `largest` (0..1), the share of the maps in the largest
+        group; `verdict`; and `facet` (unit, seed), which facet a map is in, 1 the largest, 0 for
+        none. Attributes: `level`, and `null`, the median of the null; NaN where no two units have
+        maps.
 
     Raises:
         ValueError: fewer than two units or seeds, or more than one TV or LP weight.
@@ -121,11 +124,11 @@ def repeatability(maps: xr.Dataset, likeness: xr.DataArray, *, seed: int = 0) ->
     found = kinds.found(one).transpose("unit", "seed").values
     values = likeness.transpose("unit", "seed", "other_unit", "other_seed").values
     values = np.where(found[:, :, None, None] & found[None, None], values, np.nan)
-    units, seeds = np.indices(found.shape)
-    different = (units[..., None, None] != units) & (seeds[..., None, None] != seeds)
+    unit, seed_number = np.indices(found.shape)
+    different = (unit[..., None, None] != unit) & (seed_number[..., None, None] != seed_number)
     null = values[different]
     null = null[np.isfinite(null)]
-    level = float(np.quantile(null, QUANTILE)) if null.size else np.nan
+    level = _level(values, null, np.random.default_rng(seed))
 
     rows = [_judge(values[u, :, u], level) for u in range(len(values))]
     alike = np.array([row[0] for row in rows])
@@ -139,49 +142,66 @@ def repeatability(maps: xr.Dataset, likeness: xr.DataArray, *, seed: int = 0) ->
             "verdict": ("unit", [row[3] for row in rows]),
             "facet": (("unit", "seed"), [row[1] for row in rows]),
         },
-        {"unit": one["unit"], "seed": one["seed"]},
-        {
-            "level": level,
-            "null": float(np.median(null)) if null.size else np.nan,
-            "false_alarms": _false_alarms(values, level, seed),
-        },
+        {"unit": one["unit"].values, "seed": one["seed"].values},
+        {"level": level, "null": float(np.median(null)) if null.size else np.nan},
     )
 
 
 def _judge(square: np.ndarray, level: float) -> tuple[float, np.ndarray, float, str]:
-    """Mean likeness, facet of each seed, share in the largest and verdict of one (S, S) matrix."""
+    """Mean likeness, facet of each seed, share in the largest group and verdict of (S, S)."""
     facet = np.zeros(len(square), int)
     there = np.flatnonzero(np.isfinite(np.diag(square)))
     if len(there) < 2:
         return np.nan, facet, np.nan, "no map"
     square = square[np.ix_(there, there)]
     alike = square[np.triu_indices(len(there), 1)].mean()
-    distances = squareform(np.clip(1 - square, 0, None), checks=False)
-    groups = fcluster(average(distances), 1 - level, "distance")
-    names, counts = np.unique(groups, return_counts=True)
+    groups = fcluster(_tree(square), 1 - level, "distance")
+    counts = np.bincount(groups)
     order = np.argsort(-counts, kind="stable")
-    large = [i for i in order if counts[i] >= max(2, FACET * len(there))]
-    for number, i in enumerate(large, 1):
-        facet[there[groups == names[i]]] = number
-    held = counts[large] / len(there)
-    if len(large) and held[0] >= MOST:
-        verdict = "stable"
-    else:
-        verdict = "several facets" if held.sum() >= MOST else "not repeatable"
-    return alike, facet, counts.max() / len(there), verdict
+    facets = [group for group in order if counts[group] >= _least(len(there))]
+    for number, group in enumerate(facets, 1):
+        facet[there[groups == group]] = number
+    held = counts[facets].sum() / len(there)
+    largest = counts.max() / len(there)
+    if held < MOST:
+        return alike, facet, largest, "not repeatable"
+    return alike, facet, largest, "stable" if largest >= MOST else "several facets"
 
 
-def _false_alarms(values: np.ndarray, level: float, seed: int) -> float:
-    draw = np.random.default_rng(seed)
-    size = min(values.shape[:2])
-    verdicts = []
+def _level(values: np.ndarray, null: np.ndarray, draw: np.random.Generator) -> float:
+    if not null.size:
+        return np.nan
+    there = np.argwhere(np.isfinite(np.einsum("usus->us", values)))
+    reached = []
     for _ in range(DRAWS):
-        units = draw.permutation(values.shape[0])[:size]
-        seeds = draw.permutation(values.shape[1])[:size]
-        group = values[units, seeds][:, units, seeds]
-        verdicts.append(_judge(group, level)[3])
-    judged = [verdict for verdict in verdicts if verdict != "no map"]
-    return float(np.mean([v != "not repeatable" for v in judged])) if judged else np.nan
+        group, units, seeds = [], set(), set()
+        for u, s in draw.permutation(there):
+            if u not in units and s not in seeds:
+                group.append((u, s))
+                units.add(u)
+                seeds.add(s)
+        u, s = np.array(group, int).reshape(-1, 2).T
+        if len(u) >= 2:
+            reached.append(_reached(values[u, s][:, u, s]))
+    return float(max(np.quantile(sample, 1 - FALSE_ALARMS) for sample in (null, reached)))
+
+
+def _reached(square: np.ndarray) -> float:
+    """The highest level at which the facets of (n, n) hold what a verdict needs."""
+    tree = _tree(square)
+    for height in tree[:, 2]:
+        counts = np.bincount(fcluster(tree, height, "distance"))
+        if counts[counts >= _least(len(square))].sum() >= MOST * len(square):
+            break
+    return 1 - height
+
+
+def _tree(square: np.ndarray) -> np.ndarray:
+    return average(squareform(np.clip(1 - square, 0, None), checks=False))
+
+
+def _least(count: int) -> float:
+    return max(2, FACET * count)
 
 
 def _one_weight(maps: xr.Dataset) -> xr.Dataset:

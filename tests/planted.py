@@ -1,0 +1,48 @@
+"""A net whose units are known, and images that they answer in a known way."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from helpers.faces import Faces
+
+EDGE, DEAD, ALWAYS_ON, LIGHT, TWIN, RANDOM = range(6)
+SIZE = 24
+SOBEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], "float32")
+
+
+def bank() -> keras.Model:
+    """Pixels 0..255 -> six filters "bank" -> their means -> "left" when the edge unit fires."""
+    x = pixels = keras.Input((SIZE, SIZE, 1), name="pixels")
+    x = layers.Rescaling(1 / 255, name="rescaling")(x)
+    x = layers.Conv2D(6, 3, activation="relu", name="bank")(x)
+    x = layers.GlobalAveragePooling2D(name="means")(x)
+    x = layers.Dense(2, activation="softmax", name="decide")(x)
+    model = keras.Model(pixels, x, name="planted")
+    kernel, bias = np.zeros((3, 3, 1, 6), "float32"), np.zeros(6, "float32")
+    kernel[..., 0, EDGE] = SOBEL
+    kernel[..., 0, DEAD], bias[DEAD] = SOBEL, -100
+    kernel[..., 0, ALWAYS_ON], bias[ALWAYS_ON] = -SOBEL / 100, 2
+    kernel[..., 0, LIGHT] = kernel[..., 0, TWIN] = 1 / 9
+    random = np.random.default_rng(0).normal(size=(3, 3))
+    kernel[..., 0, RANDOM] = random - random.mean()
+    model.get_layer("bank").set_weights([kernel, bias])
+    decide = np.zeros((6, 2), "float32")
+    decide[EDGE, 1] = 50
+    model.get_layer("decide").set_weights([decide, np.array([2, 0], "float32")])
+    return model
+
+
+def images(count: int = 24) -> Faces:
+    """Alternately "not left" (even light) and "left" (an upright edge), each of its own light."""
+    draw = np.random.default_rng(1)
+    labels = np.arange(count) % 2
+    light = draw.uniform(0.1, 0.6, count)
+    pictures = np.ones((count, SIZE, SIZE, 1), "float32") * light[:, None, None, None]
+    pictures[labels == 1, :, SIZE // 2 :] += 0.3
+    people = np.array([f"person{i // 4}" for i in range(count)])
+    poses = np.where(labels == 1, "left", "straight")
+    classes = ("not left", "left")
+    return Faces(
+        pictures.astype("float32"), labels.astype("int64"), people, poses, classes, "rendered"
+    )
