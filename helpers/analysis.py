@@ -163,18 +163,35 @@ def looks(maps: xr.Dataset) -> xr.Dataset:
     )
 
 
+def complement(maps: xr.Dataset) -> xr.Dataset:
+    """Whether maps of output units are each other's negatives, against how much chance is in them.
+
+    Args:
+        maps: what `happy_maps` returns for at least two units and two seeds.
+
+    Returns:
+        Over the weights: `between`, the mean correlation of two outputs' maps from one seed, -1 for
+        complements; `alike`, that of one output's maps from two seeds, 1 where they repeat.
+    """
+    shown = maps["display"]
+    return xr.Dataset(
+        {
+            "between": between(pairwise(correlation, shown, "unit"), "unit").mean("seed"),
+            "alike": between(pairwise(correlation, shown, "seed"), "seed").mean("unit"),
+        }
+    )
+
+
 def output_numbers(maps: xr.Dataset) -> dict[str, float]:
     """Three numbers by which maps of output units are compared; means over the whole Dataset.
 
-    "high-frequency share" (0..1, less is less static), "alike over seeds" (correlation of one
-    output's maps from two seeds) and "between outputs" (correlation of two outputs' maps from one
-    seed; -1 for complements).
+    "high-frequency share" (0..1, less is less static), and `alike` and `between` of `complement`.
     """
-    shown = maps["display"]
+    numbers = complement(maps).mean()
     return {
-        "high-frequency share": float(high_frequency_share(shown).mean()),
-        "alike over seeds": float(between(pairwise(correlation, shown, "seed"), "seed").mean()),
-        "between outputs": float(between(pairwise(correlation, shown, "unit"), "unit").mean()),
+        "high-frequency share": float(high_frequency_share(maps["display"]).mean()),
+        "alike over seeds": float(numbers["alike"]),
+        "between outputs": float(numbers["between"]),
     }
 
 

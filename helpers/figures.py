@@ -195,10 +195,20 @@ def contact_sheet(
         if i >= len(images):
             axis.set_visible(False)
             continue
-        _show(axis, np.rint(images[i] * 255))
+        show(axis, np.rint(images[i] * 255))
         axis.set_title(captions[i], fontsize=6, pad=2)
     figure.alt = f"{title} {len(images)} pictures: {', '.join(sorted(set(captions)))}."
     return figure
+
+
+def show(axis, pixels: np.ndarray) -> None:
+    """Draw a picture (H, W, C), pixels 0..255, into an axis of about `CELL_INCHES`, no ticks."""
+    gray = pixels.shape[-1] == 1
+    picture = pixels[..., 0] if gray else pixels.astype("uint8")
+    is_small = max(pixels.shape[:2]) <= CELL_INCHES * DPI
+    interpolation = "nearest" if is_small else "antialiased"
+    axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation=interpolation)
+    axis.set(xticks=[], yticks=[])
 
 
 def _canvas(sizes: tuple[int, int], title: str):
@@ -216,16 +226,7 @@ def _draw(axis, cell: xr.Dataset) -> None:
         axis.text(0.5, 0.5, "not done", ha="center", va="center", fontsize=6)
         axis.set(xticks=[], yticks=[])
         return
-    _show(axis, cell["display"].values)
-
-
-def _show(axis, pixels: np.ndarray) -> None:
-    gray = pixels.shape[-1] == 1
-    picture = pixels[..., 0] if gray else pixels.astype("uint8")
-    is_small = max(pixels.shape[:2]) <= CELL_INCHES * DPI
-    interpolation = "nearest" if is_small else "antialiased"
-    axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation=interpolation)
-    axis.set(xticks=[], yticks=[])
+    show(axis, cell["display"].values)
 
 
 def _activations(cell: xr.Dataset) -> str:

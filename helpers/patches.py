@@ -9,7 +9,6 @@ import xarray as xr
 from keras import layers
 
 from helpers import models
-from helpers.faces import Faces
 
 ENDS = ("most", "least")
 SLIDING = (
@@ -119,31 +118,22 @@ def extremes(responses: xr.Dataset, count: int = 4, *, patches: bool = False) ->
     return xr.concat(found, "end").assign_coords(end=list(ENDS), unit=responses["unit"])
 
 
-def crops(extremes: xr.Dataset, faces: Faces, model: keras.Model, layer: str | int) -> xr.DataArray:
+def crops(extremes: xr.Dataset, images: np.ndarray, field: ReceptiveField) -> xr.DataArray:
     """Cut the receptive fields out of the images that `extremes` names.
 
     Args:
         extremes: from `extremes`, with `patches`.
-        faces: the images that the responses were measured on, of the net's size.
-        model: the net.
-        layer: the layer of the responses.
+        images: (N, H, W, C), the images that the responses were measured on, at the net's size.
+        field: of the layer, from `receptive_field`.
 
     Returns:
-        (end, unit, rank, height, width, channel), 0..1, as large as the field, 0.5 outside of the
-        image.
-
-    Raises:
-        ValueError: the images are not of the net's size.
+        (end, unit, rank, height, width, channel), as large as the field; outside of the image the
+        mean of the images.
     """
-    field = receptive_field(model, layer)
-    if faces.images.shape[1:3] != tuple(model.input_shape[1:3]):
-        raise ValueError(
-            f"faces must have the net's size {tuple(model.input_shape[1:3])},"
-            f" got {faces.images.shape[1:3]}"
-        )
     leading = extremes["image"]
+    outside = images.mean(dtype="float64")
     places = np.stack([extremes[name].values.ravel() for name in ("image", "row", "column")], 1)
-    cut = np.stack([_cut(faces.images[i], field.box(row, column)) for i, row, column in places])
+    cut = np.stack([_cut(images[i], field.box(row, column), outside) for i, row, column in places])
     dims = (*leading.dims, "height", "width", "channel")
     return xr.DataArray(cut.reshape(*leading.shape, *cut.shape[1:]), leading.coords, dims)
 
@@ -153,9 +143,9 @@ def _first_of_each(people: np.ndarray, order: np.ndarray) -> np.ndarray:
     return order[np.sort(first)]
 
 
-def _cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+def _cut(image: np.ndarray, box: tuple[int, int, int, int], outside: float) -> np.ndarray:
     top, left, bottom, right = box
-    patch = np.full((bottom - top, right - left, image.shape[-1]), 0.5, image.dtype)
+    patch = np.full((bottom - top, right - left, image.shape[-1]), outside, image.dtype)
     rows = slice(max(top, 0), min(bottom, image.shape[0]))
     columns = slice(max(left, 0), min(right, image.shape[1]))
     patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[

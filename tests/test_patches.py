@@ -8,6 +8,7 @@ from planted import EDGE, SIZE, bank, images
 from helpers import census, patches
 
 FACES, NET = images(), bank()
+FIELD = patches.receptive_field(NET, "bank")
 RESPONSES = census.responses(NET, FACES, "bank", progress=False)
 
 
@@ -101,14 +102,12 @@ def test_extremes_are_the_sorted_ends_one_of_each_person():
 
 def test_the_patch_that_fires_the_edge_unit_is_the_edge():
     found = patches.extremes(RESPONSES, 2, patches=True)
-    cut = patches.crops(found, FACES, NET, "bank").sel(end="most", unit=EDGE)
+    cut = patches.crops(found, FACES.images, FIELD).sel(end="most", unit=EDGE)
     assert cut.shape == (2, 3, 3, 1)
     step = cut.isel(width=-1) - cut.isel(width=0)
     np.testing.assert_allclose(step, 0.3, rtol=1e-5)
 
 
-def test_crops_outside_of_the_picture_are_gray_and_of_the_nets_size():
-    cut = patches._cut(np.ones((4, 4, 1), "float32"), (-1, 2, 2, 5))
+def test_a_crop_beyond_the_picture_is_filled():
+    cut = patches._cut(np.ones((4, 4, 1), "float32"), (-1, 2, 2, 5), 0.5)
     np.testing.assert_array_equal(cut[..., 0], [[0.5] * 3, [1, 1, 0.5], [1, 1, 0.5]])
-    with pytest.raises(ValueError, match="faces must have the net's size"):
-        patches.crops(patches.extremes(RESPONSES, 1), FACES, NETS["pooled"], "end")

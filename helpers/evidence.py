@@ -1,0 +1,144 @@
+"""Everything that is known about the maps of one layer, one row a unit."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import xarray as xr
+
+from helpers import census, kinds, models, patches, repeatability, training
+from helpers.faces import Faces
+from helpers.patches import ReceptiveField
+
+NO_MAP = "no map"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The maps of a layer, the images they are judged against, and the numbers of both.
+
+    Attributes:
+        happy: HappyMaps, one TV and LP weight.
+        sad: SadMaps of the same units, or None.
+        pixels: (N, H, W, C), the images as the net takes them, 0..255.
+        field: receptive field of the layer's neurons.
+        responses: what the units do on the images, by the objective of the HappyMaps.
+        before: the same before the activation function.
+        units: over `unit`, the columns that `gather` names; attributes `level` and `null` of
+            `repeatability`.
+        facet: (unit, seed), which facet a map is in, 0 for none.
+    """
+
+    happy: xr.Dataset
+    sad: xr.Dataset | None
+    pixels: np.ndarray
+    field: ReceptiveField
+    responses: xr.Dataset
+    before: xr.Dataset
+    units: xr.Dataset
+    facet: xr.DataArray
+
+
+def gather(
+    model: keras.Model,
+    faces: Faces,
+    happy: xr.Dataset,
+    sad: xr.Dataset | None = None,
+    *,
+    statistics: xr.Dataset | None = None,
+    selective_for: str | None = None,
+    preprocessing=None,
+    progress: bool = True,
+) -> Evidence:
+    """Measure the maps of a layer and its units.
+
+    Args:
+        model: the net.
+        faces: labelled images to judge against.
+        happy: what `happy_maps` returns: one TV and LP weight, at least two units and two seeds.
+        sad: what `sad_maps` returns for the same units, or None.
+        statistics: of the same net, from `training.unit_statistics`; measured on `faces` when None.
+        selective_for: the class that selectivity is about; the last of `faces.class_names`.
+        preprocessing: what the net expects, as `models.from_pixels` takes it.
+        progress: show bars.
+
+    Returns:
+        The evidence. `units` holds `verdict`, `alike`, `percentile`, `facets` and `largest` of
+        `repeatability` (shifts count for a convolution only); `kind` ("no map" where there is none)
+        and the numbers of `kinds`, means over the maps that found something; `activation_spread`;
+        `z_score`, `ratio`, `percentile_of_data` (as shown) and `display_gap` of
+        `census.against_data`, means over the seeds; `apoz`, `dead`, `always_on`, `light`,
+        `selectivity` and `class_selectivity` of `census.census`; `twin` and `twin_correlation`, the
+        unit that does most the same over the images, and `cluster`.
+
+    Raises:
+        ValueError: as the functions that measure.
+    """
+    layer, units = happy.attrs["layer"], happy["unit"].values
+    quiet = {"preprocessing": preprocessing, "progress": progress}
+    over = {
+        objective: census.responses(model, faces, layer, objective=objective, **quiet)
+        for objective in ("activation", "pre-activation")
+    }
+    pixels = training.as_input(faces.images, model.input_shape[1:])
+    if statistics is None:
+        net = models.from_pixels(model, preprocessing)
+        statistics = training.unit_statistics(net, pixels / 255, progress=progress)
+        statistics.attrs["weight_digest"] = models.weight_digest(model)
+    field = patches.receptive_field(model, layer)
+    likeness = repeatability.picture_likeness(
+        happy, shifts=field.stride != (0, 0), progress=progress
+    )
+    repeat = repeatability.repeatability(happy, likeness)
+    correlation = census.activation_correlation(model, faces, layer, **quiet)
+    rows = [
+        repeat.drop_vars("facet").drop_dims("seed"),
+        _looks(happy, pixels),
+        _against(happy, statistics),
+        census.census(over["activation"], selective_for=selective_for or faces.class_names[-1]).sel(
+            unit=units
+        ),
+        _twins(correlation).sel(unit=units),
+    ]
+    merged = xr.merge(rows, combine_attrs="drop_conflicts", compat="override", join="exact")
+    return Evidence(
+        happy,
+        sad,
+        pixels,
+        field,
+        over[happy.attrs["objective"]],
+        over["pre-activation"],
+        merged.assign_attrs(repeat.attrs, layer=layer),
+        repeat["facet"],
+    )
+
+
+def _looks(happy: xr.Dataset, pixels: np.ndarray) -> xr.Dataset:
+    one = happy.squeeze(["tv_weight", "lp_weight"], drop=True)
+    found = kinds.found(one)
+    numbers = kinds.of_maps(one).where(found).mean("seed")
+    kind = kinds.kind(numbers, kinds.levels(kinds.of_images(pixels / 255, one)))
+    spread = repeatability.activation_spread(one)
+    return numbers.assign(kind=kind.where(found.any("seed"), NO_MAP), activation_spread=spread)
+
+
+def _against(happy: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+    one = happy.squeeze(["tv_weight", "lp_weight"], drop=True)
+    found = census.against_data(one, statistics).mean("seed")
+    shown = found[["z_score", "ratio", "percentile"]].sel(of="display", drop=True)
+    return shown.rename(percentile="percentile_of_data").assign(display_gap=found["display_gap"])
+
+
+def _twins(correlation: xr.DataArray) -> xr.Dataset:
+    others = correlation.values.copy()
+    np.fill_diagonal(others, np.nan)
+    known = np.where(np.isfinite(others), others, -2)
+    best = known.max(1)
+    return xr.Dataset(
+        {
+            "twin": ("unit", np.where(best > -2, known.argmax(1), -1)),
+            "twin_correlation": ("unit", np.where(best > -2, best, np.nan)),
+            "cluster": census.clusters(correlation),
+        },
+        {"unit": correlation["unit"].values},
+    )
