@@ -19,13 +19,6 @@ def gray(pictures: xr.DataArray) -> xr.DataArray:
     return pictures.astype("float64").mean("channel")
 
 
-def standard(pictures: xr.DataArray) -> np.ndarray:
-    """Gray pictures (..., H, W) of mean 0 and sd 1; NaN for a picture of one value."""
-    planes = _centred(pictures)
-    with np.errstate(invalid="ignore"):
-        return planes / planes.std((-2, -1), keepdims=True)
-
-
 def band_share(pictures: xr.DataArray, low: float, high: float) -> xr.DataArray:
     """Share of the spectral energy between two radial frequencies, 0..1; the mean is left out.
 
@@ -117,7 +110,7 @@ def best_shift_correlation(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
         a: (..., height, width, channel).
         b: the same dims.
     """
-    fa, fb = (np.fft.fft2(standard(p)) for p in xr.broadcast(a, b))
+    fa, fb = (np.fft.fft2(_standard(p)) for p in xr.broadcast(a, b))
     products = np.fft.ifft2(fa * np.conj(fb)).real / (fa.shape[-1] * fa.shape[-2])
     template = xr.broadcast(a, b)[0]
     return _over_leading(template, products.max((-2, -1)))
@@ -222,6 +215,12 @@ def _upper_triangle(matrix: xr.DataArray) -> pd.Series:
 def _centred(pictures: xr.DataArray) -> np.ndarray:
     planes = gray(pictures).transpose(..., *PLANE).values
     return planes - planes.mean((-2, -1), keepdims=True)
+
+
+def _standard(pictures: xr.DataArray) -> np.ndarray:
+    planes = _centred(pictures)
+    with np.errstate(invalid="ignore"):
+        return planes / planes.std((-2, -1), keepdims=True)
 
 
 def _over_leading(pictures: xr.DataArray, values: np.ndarray) -> xr.DataArray:

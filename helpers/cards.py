@@ -5,13 +5,13 @@ import math
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from helpers import patches
+from helpers import kinds, patches
 from helpers.evidence import Evidence
-from helpers.figures import CELL_INCHES, MapFigure, show
+from helpers.figures import CELL_INCHES, EXPLANATION, MapFigure, show
 from helpers.repeatability import VERDICTS
 
 COLUMNS = 4
-FAR = 4
+FAR = 10
 """A map beyond the data by so many times their range makes the histogram's axis logarithmic."""
 HAPPY, SAD, FIELD = "#c2410c", "#1d4ed8", "#facc15"
 
@@ -34,10 +34,17 @@ def unit_card(evidence: Evidence, unit: int) -> MapFigure:
     units = evidence.units["unit"].values.tolist()
     if unit not in units:
         raise ValueError(f"unit must be one of {units}, got {unit!r}")
-    figure = MapFigure(figsize=(10, 6.6), layout="constrained", facecolor="white")
+    figure = MapFigure(figsize=(10, 5.8), layout="constrained", facecolor="white")
     layer, row = evidence.happy.attrs["layer"], evidence.units.sel(unit=unit)
-    figure.suptitle(f"{layer} unit {unit}: {row['verdict'].item()}, {row['kind'].item()}")
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.75, 1))
+    weights = (
+        f"TV {evidence.happy['tv_weight'].item():g}, LP {evidence.happy['lp_weight'].item():g}"
+    )
+    figure.suptitle(
+        f"{layer} unit {unit}: {row['verdict'].item()}, {row['kind'].item()}\n"
+        f"{weights}, {evidence.happy.attrs['steps']} steps. {EXPLANATION}",
+        fontsize=9,
+    )
+    upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))
     left, right = upper.subfigures(1, 2)
     _draw_maps(left, evidence, unit)
     _draw_images(right, evidence, unit)
@@ -84,8 +91,8 @@ def describe(evidence: Evidence, unit: int) -> list[str]:
 def layer_overview(evidence: Evidence, *, n_columns: int = 12, title: str = "") -> MapFigure:
     """Draw one map of every unit, grouped by verdict, the most repeatable first.
 
-    The map shown is the first of the unit's largest facet, else that of the first seed. Under it
-    stand the unit, its kind and how alike its maps are.
+    The map shown is the first of the unit's largest facet, else the first that found something,
+    else that of the first seed. Under it stand its kind and how alike the unit's maps are.
 
     Args:
         evidence: from `evidence.gather`.
@@ -123,9 +130,9 @@ def layer_overview(evidence: Evidence, *, n_columns: int = 12, title: str = "") 
 
 
 def _typical(evidence: Evidence, unit: int) -> np.ndarray:
-    first = int((evidence.facet.sel(unit=unit) == 1).argmax())
-    maps = evidence.happy["display"].squeeze(["tv_weight", "lp_weight"])
-    return maps.sel(unit=unit).isel(seed=first).values
+    maps = evidence.happy.squeeze(["tv_weight", "lp_weight"]).sel(unit=unit)
+    rank = 2 * (evidence.facet.sel(unit=unit) == 1) + kinds.found(maps)
+    return maps["display"].isel(seed=int(rank.argmax("seed"))).values
 
 
 def _draw_maps(figure, evidence: Evidence, unit: int) -> None:

@@ -8,7 +8,7 @@ from scipy.cluster.hierarchy import average, fcluster
 from scipy.spatial.distance import squareform
 from tqdm.auto import tqdm
 
-from helpers import analysis, kinds, models
+from helpers import kinds, models
 from helpers.spec import PICTURE, MapSpec
 
 VERDICTS = ("stable", "several facets", "not repeatable", "no map")
@@ -21,10 +21,11 @@ FALSE_ALARMS, DRAWS = 0.05, 400
 def picture_likeness(
     maps: xr.Dataset, *, shifts: bool = True, progress: bool = True
 ) -> xr.DataArray:
-    """How alike every two maps look, -1..1: normalised cross-correlation of the gray display maps.
+    """How alike every two maps look, -1..1: normalised cross-correlation of the display maps.
 
-    `max over s of sum x (a(x) - mean a) (b(x + s) - mean b) / (n sd(a) sd(b))`, shifts circular
-    (Lewis 1995, "Fast Normalized Cross-Correlation", with the template as large as the picture).
+    `max over s of sum a(x, c) b(x + s, c) / (|a| |b|)` with the mean over positions taken from each
+    channel c, so that colour counts; shifts are circular (Lewis 1995, "Fast Normalized
+    Cross-Correlation", with a template as large as the picture).
 
     Args:
         maps: what `happy_maps` returns, one TV and LP weight.
@@ -37,18 +38,20 @@ def picture_likeness(
     Raises:
         ValueError: more than one TV or LP weight.
     """
-    shown = _one_weight(maps)["display"].transpose("unit", "seed", *PICTURE)
-    planes = analysis.standard(shown)
-    count, shape = shown.sizes["unit"] * shown.sizes["seed"], planes.shape[-2:]
-    planes = planes.reshape(count, *shape).astype("float32")
+    shown = _one_weight(maps)["display"].transpose("unit", "seed", "channel", "height", "width")
+    shape = shown.shape[-2:]
+    planes = shown.values.reshape(-1, *shown.shape[2:]).astype("float32")
+    planes -= planes.mean((-2, -1), keepdims=True)
+    with np.errstate(invalid="ignore"):
+        planes /= np.sqrt((planes**2).sum((1, 2, 3), keepdims=True))
     if not shifts:
-        flat = planes.reshape(count, -1)
-        return _pairs(shown, flat @ flat.T / flat.shape[1])
+        flat = planes.reshape(len(planes), -1)
+        return _pairs(shown, flat @ flat.T)
     spectra = scipy.fft.rfft2(planes)
-    values = np.empty((count, count))
-    for i in tqdm(range(count), desc="likeness", disable=not progress):
-        products = scipy.fft.irfft2(spectra[i:] * np.conj(spectra[i]), shape, overwrite_x=True)
-        values[i, i:] = values[i:, i] = products.max((-2, -1)) / (shape[0] * shape[1])
+    values = np.empty((len(planes), len(planes)))
+    for i in tqdm(range(len(planes)), desc="likeness", disable=not progress):
+        products = (spectra[i:] * np.conj(spectra[i])).sum(1)
+        values[i, i:] = values[i:, i] = scipy.fft.irfft2(products, shape).max((-2, -1))
     return _pairs(shown, values)
 
 
