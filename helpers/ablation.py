@@ -12,6 +12,7 @@ from helpers import census, models, training
 from helpers.faces import Faces
 
 FILLS = ("zero", "mean")
+BATCH = 128
 
 
 def without(
@@ -57,7 +58,8 @@ def without(
         on = np.ones(switch.on.shape, "float32")
         on[list(group)] = 0
         switch.on.assign(on)
-        probabilities = net.predict(pixels, batch_size=128, verbose=0)
+        parts = [net.predict_on_batch(pixels[i : i + BATCH]) for i in range(0, len(pixels), BATCH)]
+        probabilities = np.concatenate(parts)
         right = probabilities[np.arange(len(labels)), labels]
         loss = -np.log(np.clip(right, keras.config.epsilon(), 1)).mean(dtype="float64")
         measured.append(((probabilities.argmax(1) == labels).mean(), loss))

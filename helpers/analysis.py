@@ -22,7 +22,8 @@ def gray(pictures: xr.DataArray) -> xr.DataArray:
 def band_share(pictures: xr.DataArray, low: float, high: float) -> xr.DataArray:
     """Share of the spectral energy between two radial frequencies, 0..1; the mean is left out.
 
-    NaN for a picture of one value.
+    The energies of the channels are added, so that static in colour counts. NaN for a picture of
+    one value.
 
     Args:
         pictures: (..., height, width, channel), any unit.
@@ -37,7 +38,7 @@ def band_share(pictures: xr.DataArray, low: float, high: float) -> xr.DataArray:
     radius = np.hypot(rows[:, None], columns[None, :])
     inside = (radius > low) & (radius <= high)
     with np.errstate(invalid="ignore"):
-        share = energy[..., inside].sum(-1) / energy.sum((-2, -1))
+        share = energy[..., inside].sum((-2, -1)) / energy.sum((-3, -2, -1))
     return _over_leading(pictures, share)
 
 
@@ -66,9 +67,10 @@ def brightness(pictures: xr.DataArray) -> xr.DataArray:
 def orientation(pictures: xr.DataArray) -> xr.Dataset:
     """Strength (0..1) and angle (degrees, 0..180) of the one direction edges run along.
 
-    Coherence of the structure tensor J averaged over the picture, (l1 - l2) / (l1 + l2) with its
-    eigenvalues l1 >= l2 (Bigun & Granlund 1987); the angle is that of the edges (the eigenvector
-    of l2), counted from the horizontal, anticlockwise as seen. NaN where nothing varies.
+    Coherence of the structure tensor J averaged over the picture and its channels (Di Zenzo 1986),
+    (l1 - l2) / (l1 + l2) with the eigenvalues l1 >= l2 (Bigun & Granlund 1987); the angle is that
+    of the edges (the eigenvector of l2), counted from the horizontal, anticlockwise as seen. NaN
+    where nothing varies.
 
     Args:
         pictures: (..., height, width, channel), any unit.
@@ -79,9 +81,8 @@ def orientation(pictures: xr.DataArray) -> xr.Dataset:
     planes = _centred(pictures)
     flat = planes.reshape(-1, *planes.shape[-2:])
     tensors = [[part.mean() for part in structure_tensor(p, sigma=1, order="rc")] for p in flat]
-    rr, rc, cc = (
-        np.array(tensors).reshape(*planes.shape[:-2], 3).transpose(-1, *range(planes.ndim - 2))
-    )
+    parts = np.array(tensors).reshape(*planes.shape[:-2], 3).mean(-2)
+    rr, rc, cc = np.moveaxis(parts, -1, 0)
     with np.errstate(invalid="ignore"):
         strength = np.hypot(rr - cc, 2 * rc) / (rr + cc)
     across = 0.5 * np.arctan2(-2 * rc, cc - rr)
@@ -100,7 +101,9 @@ def correlation(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
 
 
 def best_shift_correlation(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
-    """Largest circular cross-correlation of the gray pictures over all shifts, -1..1.
+    """Largest circular cross-correlation of two pictures over all shifts, -1..1.
+
+    Each channel is taken less its mean, and their products are added, so that colour counts.
 
     Two maps that show the same texture at another place score near 1 here and near 0 in
     `correlation`. Two independent noises score above 0, because the best of H x W shifts is taken:
@@ -110,10 +113,10 @@ def best_shift_correlation(a: xr.DataArray, b: xr.DataArray) -> xr.DataArray:
         a: (..., height, width, channel).
         b: the same dims.
     """
-    fa, fb = (np.fft.fft2(_standard(p)) for p in xr.broadcast(a, b))
-    products = np.fft.ifft2(fa * np.conj(fb)).real / (fa.shape[-1] * fa.shape[-2])
-    template = xr.broadcast(a, b)[0]
-    return _over_leading(template, products.max((-2, -1)))
+    a, b = xr.broadcast(a, b)
+    fa, fb = (np.fft.fft2(_normed(pictures)) for pictures in (a, b))
+    products = np.fft.ifft2((fa * np.conj(fb)).sum(-3)).real
+    return _over_leading(a, products.max((-2, -1)))
 
 
 def pairwise(measure, pictures: xr.DataArray, dim: str) -> xr.DataArray:
@@ -213,14 +216,14 @@ def _upper_triangle(matrix: xr.DataArray) -> pd.Series:
 
 
 def _centred(pictures: xr.DataArray) -> np.ndarray:
-    planes = gray(pictures).transpose(..., *PLANE).values
+    planes = pictures.transpose(..., "channel", *PLANE).values.astype("float64")
     return planes - planes.mean((-2, -1), keepdims=True)
 
 
-def _standard(pictures: xr.DataArray) -> np.ndarray:
+def _normed(pictures: xr.DataArray) -> np.ndarray:
     planes = _centred(pictures)
     with np.errstate(invalid="ignore"):
-        return planes / planes.std((-2, -1), keepdims=True)
+        return planes / np.sqrt((planes**2).sum((-3, -2, -1), keepdims=True))
 
 
 def _over_leading(pictures: xr.DataArray, values: np.ndarray) -> xr.DataArray:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from helpers import kinds, patches
-from helpers.evidence import Evidence
+from helpers.evidence import NO_MAP, Evidence
 from helpers.figures import CELL_INCHES, EXPLANATION, MapFigure, show
 from helpers.repeatability import VERDICTS
 
@@ -60,32 +60,52 @@ def unit_card(evidence: Evidence, unit: int) -> MapFigure:
 def describe(evidence: Evidence, unit: int) -> list[str]:
     """Say in a few lines what the numbers of one unit are."""
     row = {name: value.item() for name, value in evidence.units.sel(unit=unit).items()}
-    attributes = evidence.units.attrs
-    seeds = evidence.happy.sizes["seed"]
-    verdict = (
-        f"Verdict: {row['verdict']}. {row['facets']} facets over {seeds} seeds;"
-        f" maps alike {row['alike']:.2f}, different units' {attributes['null']:.2f}"
-        f" (level {attributes['level']:.2f})"
+    return [_verdict(evidence, row), _looks(row), _against_data(row), _census(evidence, row)]
+
+
+def _verdict(evidence: Evidence, row: dict) -> str:
+    seeds, known = evidence.happy.sizes["seed"], evidence.units.attrs
+    if row["verdict"] == NO_MAP:
+        return f"Verdict: no map. Of {seeds} seeds fewer than two led beyond the seed input"
+    return (
+        f"Verdict: {row['verdict']}. Facets over {seeds} seeds: {row['facets']}; maps alike"
+        f" {row['alike']:.2f}, those of different units {known['null']:.2f} (level"
+        f" {known['level']:.2f})"
     )
-    looks = (
-        f"Looks: {row['kind']}. High-frequency share {row['high-frequency share']:.2f},"
-        f" edge strength {row['edge strength']:.2f}, coarse share {row['coarse share']:.2f},"
-        f" extent {row['extent']:.2f}, brightness of raw map {row['brightness']:.0f}"
+
+
+def _looks(row: dict) -> str:
+    if row["kind"] == NO_MAP:
+        return "Looks: what the regularizers alone make"
+    return (
+        f"Looks: {row['kind']}. High-frequency share {row['high-frequency share']:.2f}, edge"
+        f" strength {row['edge strength']:.2f}, coarse share {row['coarse share']:.2f}, extent"
+        f" {row['extent']:.2f}, brightness of raw map {row['brightness']:.0f}"
     )
-    data = (
-        f"As shown: {row['z_score']:.1f} sd above the data's mean, {row['ratio']:.2f} of its"
-        f" maximum, percentile {row['percentile_of_data']:.0f}; display gap"
-        f" {row['display_gap']:.2g}"
+
+
+def _against_data(row: dict) -> str:
+    if not math.isfinite(row["z_score"]):
+        return "As shown: no measure, the unit never changes over the data"
+    ratio = f", {row['ratio']:.2f} of its maximum" if math.isfinite(row["ratio"]) else ""
+    return (
+        f"As shown: {row['z_score']:+.1f} sd from the data's mean{ratio}, percentile"
+        f" {row['percentile_of_data']:.0f}; display gap {row['display_gap']:.2g}"
     )
-    state = "dead" if row["dead"] else "always on" if row["always_on"] else "fires at times"
-    twin = "none" if row["twin"] < 0 else f"unit {row['twin']} (r {row['twin_correlation']:.2f})"
-    over = (
-        f"Over {evidence.responses.sizes['image']} images: {state}, zero at {row['apoz']:.0%} of"
-        f" positions; follows light r {row['light']:.2f}; fires more on"
-        f" '{attributes['selective_for']}' with probability {row['selectivity']:.2f}; nearest"
-        f" {twin}"
+
+
+def _census(evidence: Evidence, row: dict) -> str:
+    images = f"Over {evidence.responses.sizes['image']} images"
+    if row["dead"]:
+        return f"{images}: dead, zero at every position"
+    always = "always on, " if row["always_on"] else ""
+    light = f"; follows light r {row['light']:.2f}" if math.isfinite(row["light"]) else ""
+    twin = f"; nearest unit {row['twin']} (r {row['twin_correlation']:.2f})"
+    return (
+        f"{images}: {always}zero at {row['apoz']:.0%} of positions{light}; fires more on"
+        f" '{evidence.units.attrs['selective_for']}' with probability {row['selectivity']:.2f}"
+        f"{twin if row['twin'] >= 0 else ''}"
     )
-    return [verdict, looks, data, over]
 
 
 def layer_overview(evidence: Evidence, *, n_columns: int = 12, title: str = "") -> MapFigure:

@@ -183,55 +183,14 @@ def effective_rank(correlation: xr.DataArray) -> float:
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def against_data(maps: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-    """Where the maps' activations stand among those of real images.
-
-    Args:
-        maps: what `happy_maps` returns.
-        statistics: from `training.unit_statistics`, of the same net.
-
-    Returns:
-        Over `of` ("raw", "display") and the maps' leading dims: `activation`; `z_score`, in
-        standard deviations of the data; `ratio`, to the data's maximum, NaN where that is 0;
-        `percentile` (0..100) of the data below it, interpolated between the minimum, the quantiles
-        that the statistics hold and the maximum. And `display_gap`: raw minus display.
-
-    Raises:
-        ValueError: the statistics are of other weights.
-    """
-    if statistics.attrs["weight_digest"] != maps.attrs["weight_digest"]:
-        raise ValueError(
-            "statistics must be of the maps' net, got those of weights"
-            f" {statistics.attrs['weight_digest'][:12]} for {maps.attrs['weight_digest'][:12]}"
-        )
-    data = statistics.sel(
-        layer=maps.attrs["layer"], objective=maps.attrs["objective"], unit=maps["unit"]
-    ).drop_vars(("layer", "objective"))
-    both = [maps["activation_raw"], maps["activation_display"]]
-    activation = xr.concat(both, "of").assign_coords(of=["raw", "display"]).astype("float64")
-    points = xr.concat(
-        [
-            data["min"].expand_dims(level=[0.0]),
-            data["quantile"],
-            data["max"].expand_dims(level=[1.0]),
-        ],
-        "level",
-    )
-    percentile = xr.apply_ufunc(
-        lambda a, x, y: np.interp(a, x, 100 * y),
-        activation,
-        points,
-        points["level"],
-        input_core_dims=[[], ["level"], ["level"]],
-        vectorize=True,
-    )
+def twins(correlation: xr.DataArray) -> xr.Dataset:
+    """The unit that each unit is most like: `twin`, -1 for none, and `twin_correlation`."""
+    others = correlation.where(correlation["unit"] != correlation["other_unit"])
+    best = others.max("other_unit")
     return xr.Dataset(
         {
-            "activation": activation,
-            "z_score": (activation - data["mean"]) / data["std"].where(data["std"] > 0),
-            "ratio": activation / data["max"].where(data["max"] != 0),
-            "percentile": percentile.where(activation.notnull()),
-            "display_gap": both[0].astype("float64") - both[1],
+            "twin": others.fillna(-2).idxmax("other_unit").where(best.notnull(), -1).astype(int),
+            "twin_correlation": best,
         }
     )
 

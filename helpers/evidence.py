@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import xarray as xr
 
-from helpers import census, kinds, models, patches, repeatability, training
+from helpers import census, displayed, kinds, models, patches, repeatability, training
 from helpers.faces import Faces
 from helpers.patches import ReceptiveField
 
@@ -67,7 +67,7 @@ def gather(
         `repeatability` (shifts count for a convolution only); `kind` ("no map" where there is none)
         and the numbers of `kinds`, means over the maps that found something; `activation_spread`;
         `z_score`, `ratio`, `percentile_of_data` (as shown) and `display_gap` of
-        `census.against_data`, means over the seeds; `apoz`, `dead`, `always_on`, `light`,
+        `displayed.against_data`, means over the seeds; `apoz`, `dead`, `always_on`, `light`,
         `selectivity` and `class_selectivity` of `census.census`; `twin` and `twin_correlation`, the
         unit that does most the same over the images, and `cluster`.
 
@@ -98,7 +98,8 @@ def gather(
         census.census(over["activation"], selective_for=selective_for or faces.class_names[-1]).sel(
             unit=units
         ),
-        _twins(correlation).sel(unit=units),
+        census.twins(correlation).sel(unit=units),
+        census.clusters(correlation).sel(unit=units),
     ]
     merged = xr.merge(rows, combine_attrs="drop_conflicts", compat="override", join="exact")
     return Evidence(
@@ -124,21 +125,6 @@ def _looks(happy: xr.Dataset, pixels: np.ndarray) -> xr.Dataset:
 
 def _against(happy: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
     one = happy.squeeze(["tv_weight", "lp_weight"], drop=True)
-    found = census.against_data(one, statistics).mean("seed")
+    found = displayed.against_data(one, statistics).mean("seed")
     shown = found[["z_score", "ratio", "percentile"]].sel(of="display", drop=True)
     return shown.rename(percentile="percentile_of_data").assign(display_gap=found["display_gap"])
-
-
-def _twins(correlation: xr.DataArray) -> xr.Dataset:
-    others = correlation.values.copy()
-    np.fill_diagonal(others, np.nan)
-    known = np.where(np.isfinite(others), others, -2)
-    best = known.max(1)
-    return xr.Dataset(
-        {
-            "twin": ("unit", np.where(best > -2, known.argmax(1), -1)),
-            "twin_correlation": ("unit", np.where(best > -2, best, np.nan)),
-            "cluster": census.clusters(correlation),
-        },
-        {"unit": correlation["unit"].values},
-    )

@@ -17,6 +17,8 @@ COARSE = 0.5
 """Share of the energy at periods above 16 pixels below which a picture is textured."""
 REACH = 0.95
 """Quantile of the real images beyond which a map is brighter, or more spread out, than they are."""
+SEED_BRIGHT = 127.5 + 0.05 * 255
+"""Pixel value: the seed input's mean plus its standard deviation. No map is bright by its start."""
 BLOCK = 8
 
 
@@ -34,10 +36,11 @@ def extent(pictures: xr.DataArray) -> xr.DataArray:
 
     The standard distance of the squared deviation from the mean about its own centre, over that of
     an even spread: `sqrt(sum w |p - c|^2 / sum w) / sqrt((H^2 - 1 + W^2 - 1) / 12)` with
-    `w = (x - mean x)^2`. Above 1 the contrast sits at the border. NaN where nothing varies.
+    `w = (x - mean x)^2`, added over the channels. Above 1 the contrast sits at the border. NaN
+    where nothing varies.
     """
-    planes = analysis.gray(pictures)
-    weight = (planes - planes.mean(("height", "width"))) ** 2
+    planes = pictures.astype("float64")
+    weight = ((planes - planes.mean(("height", "width"))) ** 2).sum("channel")
     total = weight.sum(("height", "width"))
     variance, even = xr.zeros_like(total), 0.0
     for dim in ("height", "width"):
@@ -77,7 +80,7 @@ def levels(reference: xr.Dataset) -> dict[str, float]:
     """The level of each number at which `kind` decides, from the numbers of real images."""
     return {
         "high-frequency share": STATICKY,
-        "brightness": float(reference["brightness"].quantile(REACH)),
+        "brightness": max(SEED_BRIGHT, float(reference["brightness"].quantile(REACH))),
         "edge strength": ONE_WAY,
         "coarse share": COARSE,
         "extent": float(reference["extent"].quantile(REACH)),
@@ -88,7 +91,8 @@ def kind(numbers: xr.Dataset, level: Mapping[str, float]) -> xr.DataArray:
     """Which of `KINDS` each picture is; the first of these rules that holds.
 
     1. staticky: high-frequency share at or above 0.4.
-    2. bright: brighter than 95 % of the real images.
+    2. bright: brighter than 95 % of the real images, and than the seed input by one of its
+       standard deviations (140.25).
     3. edge-like: edge strength at or above 0.5.
     4. textured: coarse share below 0.5, that is most energy at periods of at most 16 pixels.
     5. object-like: coarse, and in a place: extent within that of 95 % of the real images.

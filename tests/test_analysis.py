@@ -130,3 +130,22 @@ def test_output_numbers_of_complements_that_repeat():
     numbers = analysis.output_numbers(maps)
     assert numbers["alike over seeds"] == pytest.approx(1)
     assert numbers["between outputs"] == pytest.approx(-1)
+
+
+def colours(*planes):
+    """Planes (H, W), one a channel -> one labelled picture."""
+    values = np.stack(planes, -1)[None]
+    return xr.DataArray(values, dims=("unit", "height", "width", "channel"))
+
+
+def test_what_differs_in_colour_only_counts():
+    stripes = np.sin(2 * np.pi * 12 * COLUMNS / 32)
+    red_green = colours(stripes, -stripes, np.zeros((32, 32)))
+    assert float(analysis.high_frequency_share(red_green)[0]) == pytest.approx(1)
+    assert float(analysis.orientation(red_green)["strength"][0]) > 0.95
+    assert float(analysis.orientation(red_green)["angle"][0]) == pytest.approx(90, abs=3)
+    moved = red_green.roll(width=5)
+    assert float(analysis.best_shift_correlation(red_green, moved)[0]) == pytest.approx(1)
+    swapped = colours(-NOISE[0], NOISE[0])
+    same_gray = analysis.best_shift_correlation(colours(NOISE[0], -NOISE[0]), swapped)
+    assert float(same_gray[0]) < 0.3

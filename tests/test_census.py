@@ -4,7 +4,7 @@ import xarray as xr
 from planted import ALWAYS_ON, DEAD, EDGE, LIGHT, RANDOM, SIZE, TWIN, bank, images
 from scipy.stats import mannwhitneyu
 
-from helpers import census, models, training
+from helpers import census, models
 
 FACES, NET = images(), bank()
 RESPONSES = census.responses(NET, FACES, "bank", progress=False)
@@ -111,28 +111,10 @@ def test_clusters_by_hand():
     assert census.clusters(square([[1.0]])).values.tolist() == [1]
 
 
-def test_maps_against_data():
-    statistics = training.unit_statistics(NET, FACES.images, progress=False)
-    data = RESPONSES["activation"].sel(unit=[EDGE, LIGHT])
-    raw = np.array([2 * data.sel(unit=EDGE).max(), data.sel(unit=LIGHT).mean()])
-    maps = xr.Dataset(
-        {
-            "activation_raw": (("unit", "seed"), raw[:, None]),
-            "activation_display": (("unit", "seed"), raw[:, None] - 0.25),
-        },
-        {"unit": [EDGE, LIGHT], "seed": [0]},
-        {
-            "layer": "bank",
-            "objective": "activation",
-            "weight_digest": statistics.attrs["weight_digest"],
-        },
+def test_twins_by_hand():
+    nan = np.nan
+    found = census.twins(
+        square([[1, 0.2, 0.9, nan], [0.2, 1, 0.1, nan], [0.9, 0.1, 1, nan], [nan] * 4])
     )
-    found = census.against_data(maps, statistics)
-    raw_found = found.sel(of="raw").isel(seed=0)
-    assert float(raw_found["ratio"].sel(unit=EDGE)) == pytest.approx(2)
-    assert float(raw_found["percentile"].sel(unit=EDGE)) == 100
-    assert float(raw_found["z_score"].sel(unit=LIGHT)) == pytest.approx(0, abs=1e-5)
-    assert 20 < float(raw_found["percentile"].sel(unit=LIGHT)) < 80
-    np.testing.assert_allclose(found["display_gap"], 0.25, rtol=1e-6)
-    with pytest.raises(ValueError, match="statistics must be of the maps' net"):
-        census.against_data(maps.assign_attrs(weight_digest="0" * 64), statistics)
+    assert found["twin"].values.tolist() == [2, 0, 0, -1]
+    np.testing.assert_array_equal(found["twin_correlation"], [0.9, 0.2, 0.9, nan])

@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from planted import DEAD, EDGE, LIGHT, TWIN, bank, images, searched
+
+from helpers import evidence
+
+UNITS = searched().units
+
+
+def test_the_maps_of_planted_units_are_what_they_must_be():
+    assert UNITS["kind"].sel(unit=EDGE) == "edge-like"
+    assert UNITS["kind"].sel(unit=LIGHT) == "bright"
+    assert UNITS["kind"].sel(unit=DEAD) == UNITS["verdict"].sel(unit=DEAD) == evidence.NO_MAP
+    assert UNITS["verdict"].sel(unit=EDGE) == "stable"
+    assert float(UNITS["ratio"].sel(unit=EDGE)) > 1
+
+
+def test_the_census_of_the_same_units_stands_beside():
+    assert UNITS["dead"].values.tolist() == [u == DEAD for u in range(6)]
+    assert int(UNITS["twin"].sel(unit=LIGHT)) == TWIN
+    assert int(UNITS["cluster"].sel(unit=LIGHT)) == int(UNITS["cluster"].sel(unit=TWIN))
+    assert UNITS.attrs["selective_for"] == "left" and UNITS.attrs["layer"] == "bank"
+    assert UNITS.attrs["null"] <= UNITS.attrs["level"]
+
+
+def test_some_units_only():
+    one = searched()
+    chosen = one.happy.sel(unit=[TWIN, EDGE])
+    some = evidence.gather(bank(), images(), chosen, selective_for="not left", progress=False)
+    assert some.units["unit"].values.tolist() == [TWIN, EDGE] and some.sad is None
+    assert int(some.units["twin"].sel(unit=TWIN)) == LIGHT
+    assert float(some.units["selectivity"].sel(unit=EDGE)) == 0
+    np.testing.assert_allclose(some.units["z_score"], UNITS["z_score"].sel(unit=[TWIN, EDGE]))
+
+
+def test_what_cannot_be_judged_is_named():
+    with pytest.raises(ValueError, match="at least two of seed, got 1"):
+        evidence.gather(bank(), images(), searched().happy.isel(seed=[0]), progress=False)
