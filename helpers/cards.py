@@ -35,12 +35,13 @@ def unit_card(evidence: Evidence, unit: int) -> MapFigure:
     if unit not in units:
         raise ValueError(f"unit must be one of {units}, got {unit!r}")
     figure = MapFigure(figsize=(10, 5.8), layout="constrained", facecolor="white")
-    layer, row = evidence.happy.attrs["layer"], evidence.units.sel(unit=unit)
+    layer = evidence.happy.attrs["layer"]
+    judged = [evidence.units[name].sel(unit=unit).item() for name in ("verdict", "kind")]
     weights = (
         f"TV {evidence.happy['tv_weight'].item():g}, LP {evidence.happy['lp_weight'].item():g}"
     )
     figure.suptitle(
-        f"{layer} unit {unit}: {row['verdict'].item()}, {row['kind'].item()}\n"
+        f"{layer} unit {unit}: {', '.join(dict.fromkeys(judged))}\n"
         f"{weights}, {evidence.happy.attrs['steps']} steps. {EXPLANATION}",
         fontsize=9,
     )
@@ -71,6 +72,11 @@ def _verdict(evidence: Evidence, row: dict) -> str:
         f"Verdict: {row['verdict']}. Facets over {seeds} seeds: {row['facets']}; maps alike"
         f" {row['alike']:.2f}, those of different units {known['null']:.2f} (level"
         f" {known['level']:.2f})"
+        + "".join(
+            f"; {what}: {row[f'{name}_verdict']}, {row[f'{name}_alike']:.2f}"
+            for name, what in (("texture", "as a texture"), ("deeper", "to the net"))
+            if f"{name}_verdict" in row
+        )
     )
 
 
@@ -89,7 +95,7 @@ def _against_data(row: dict) -> str:
         return "As shown: no measure, the unit never changes over the data"
     ratio = f", {row['ratio']:.2f} of its maximum" if math.isfinite(row["ratio"]) else ""
     return (
-        f"As shown: {row['z_score']:+.1f} sd from the data's mean{ratio}, percentile"
+        f"As shown: {round(row['z_score'], 1) + 0:+.1f} sd from the data's mean{ratio}, percentile"
         f" {row['percentile_of_data']:.0f}; display gap {row['display_gap']:.2g}"
     )
 
@@ -122,10 +128,11 @@ def layer_overview(evidence: Evidence, *, n_columns: int = 12, title: str = "") 
     units = evidence.units.sortby(-evidence.units["alike"].fillna(-2))
     groups = {v: units["unit"].values[units["verdict"].values == v].tolist() for v in VERDICTS}
     groups = {verdict: members for verdict, members in groups.items() if members}
+    n_columns = min(n_columns, max(len(members) for members in groups.values()))
     heights = []
     for members in groups.values():
         heights += [0.3, *[CELL_INCHES + 0.4] * math.ceil(len(members) / n_columns)]
-    size = (n_columns * CELL_INCHES * 0.85, sum(heights) * 0.85 + 0.5)
+    size = (max(n_columns * CELL_INCHES * 0.85, 5), sum(heights) * 0.85 + 0.5)
     figure = MapFigure(figsize=size, facecolor="white", layout="constrained")
     layer = evidence.happy.attrs["layer"]
     counts = ", ".join(f"{len(members)} {verdict}" for verdict, members in groups.items())

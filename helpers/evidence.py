@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import xarray as xr
 
-from helpers import census, displayed, kinds, models, patches, repeatability, training
+from helpers import census, displayed, kinds, likeness, models, patches, repeatability, training
 from helpers.faces import Faces
 from helpers.patches import ReceptiveField
 
@@ -64,7 +64,10 @@ def gather(
 
     Returns:
         The evidence. `units` holds `verdict`, `alike`, `percentile`, `facets` and `largest` of
-        `repeatability` (shifts count for a convolution only); `kind` ("no map" where there is none)
+        `repeatability` of the pictures (at the best shift for a convolution, else in place), the
+        same named `texture_verdict` ... of their textures (convolutions only) and
+        `deeper_verdict` ... of their activations in the last layer before the net's output (where
+        that is deeper); `kind` ("no map" where there is none)
         and the numbers of `kinds`, means over the maps that found something; `activation_spread`;
         `z_score`, `ratio`, `percentile_of_data` (as shown) and `display_gap` of
         `displayed.against_data`, means over the seeds; `apoz`, `dead`, `always_on`, `light`,
@@ -86,13 +89,17 @@ def gather(
         statistics = training.unit_statistics(net, pixels / 255, progress=progress)
         statistics.attrs["weight_digest"] = models.weight_digest(model)
     field = patches.receptive_field(model, layer)
-    likeness = repeatability.picture_likeness(
-        happy, shifts=field.stride != (0, 0), progress=progress
-    )
-    repeat = repeatability.repeatability(happy, likeness)
+    is_local = field.stride != (0, 0)
+    alike = {"": likeness.as_pictures(happy, shifts=is_local, progress=progress)}
+    if is_local:
+        alike["texture_"] = likeness.as_textures(happy)
+    deeper = [info.name for info in models.visualisable_layers(model)][:-1]
+    if layer in deeper[:-1]:
+        alike["deeper_"] = likeness.to_the_net(happy, model, deeper[-1])
+    repeat = {name: repeatability.repeatability(happy, alike[name]) for name in alike}
     correlation = census.activation_correlation(model, faces, layer, **quiet)
     rows = [
-        repeat.drop_vars("facet").drop_dims("seed"),
+        *(_judged(found, name) for name, found in repeat.items()),
         _looks(happy, pixels),
         _against(happy, statistics),
         census.census(over["activation"], selective_for=selective_for or faces.class_names[-1]).sel(
@@ -109,9 +116,14 @@ def gather(
         field,
         over[happy.attrs["objective"]],
         over["pre-activation"],
-        merged.assign_attrs(repeat.attrs, layer=layer),
-        repeat["facet"],
+        merged.assign_attrs(repeat[""].attrs, layer=layer),
+        repeat[""]["facet"],
     )
+
+
+def _judged(found: xr.Dataset, prefix: str) -> xr.Dataset:
+    columns = found.drop_vars("facet").drop_dims("seed")
+    return columns.rename({name: f"{prefix}{name}" for name in columns})
 
 
 def _looks(happy: xr.Dataset, pixels: np.ndarray) -> xr.Dataset:

@@ -116,13 +116,15 @@ def kind(numbers: xr.Dataset, level: Mapping[str, float]) -> xr.DataArray:
 
 
 def found(maps: xr.Dataset) -> xr.DataArray:
-    """Whether the search found anything: the raw map drives its unit beyond its seed input.
+    """Whether the search found anything: the map, raw or as shown, drives its unit beyond the seed.
 
     False where the regularizers won, or there was no gradient to follow: such a map says nothing
-    about its unit, whatever it looks like.
+    about its unit, whatever it looks like. The map as shown counts because the regularizers may
+    leave so little contrast in the raw one that it does not reach the seed input's noise.
     """
-    beyond = maps["activation_raw"] - maps["activation_seed"]
-    return (beyond if maps.attrs["sign"] == "happy" else -beyond) > 0
+    sign = 1 if maps.attrs["sign"] == "happy" else -1
+    reached = np.fmax(sign * maps["activation_raw"], sign * maps["activation_display"])
+    return reached > sign * maps["activation_seed"]
 
 
 def _numbers(shown: xr.DataArray, pixels: xr.DataArray) -> xr.Dataset:

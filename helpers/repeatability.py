@@ -1,82 +1,18 @@
 """Do a unit's maps repeat from seed to seed? More than different units' maps are alike?"""
 
-import keras
 import numpy as np
-import scipy.fft
 import xarray as xr
 from scipy.cluster.hierarchy import average, fcluster
 from scipy.spatial.distance import squareform
-from tqdm.auto import tqdm
 
-from helpers import kinds, models
-from helpers.spec import PICTURE, MapSpec
+from helpers import kinds
+from helpers.likeness import one_weight
 
 VERDICTS = ("stable", "several facets", "not repeatable", "no map")
 FACET, MOST = 0.25, 0.75
 """Shares of the seeds: what a facet holds at least, and what the facets must explain together."""
 FALSE_ALARMS, DRAWS = 0.05, 400
 """Share of the pairs, and of the groups drawn, of different units' maps that may pass the level."""
-
-
-def picture_likeness(
-    maps: xr.Dataset, *, shifts: bool = True, progress: bool = True
-) -> xr.DataArray:
-    """How alike every two maps look, -1..1: normalised cross-correlation of the display maps.
-
-    `max over s of sum a(x, c) b(x + s, c) / (|a| |b|)` with the mean over positions taken from each
-    channel c, so that colour counts; shifts are circular (Lewis 1995, "Fast Normalized
-    Cross-Correlation", with a template as large as the picture).
-
-    Args:
-        maps: what `happy_maps` returns, one TV and LP weight.
-        shifts: take the best shift; False compares in place, for units that look at one place.
-        progress: show a bar.
-
-    Returns:
-        (unit, seed, other_unit, other_seed), NaN for a map of one value.
-
-    Raises:
-        ValueError: more than one TV or LP weight.
-    """
-    shown = _one_weight(maps)["display"].transpose("unit", "seed", "channel", "height", "width")
-    shape = shown.shape[-2:]
-    planes = shown.values.reshape(-1, *shown.shape[2:]).astype("float32")
-    planes -= planes.mean((-2, -1), keepdims=True)
-    with np.errstate(invalid="ignore"):
-        planes /= np.sqrt((planes**2).sum((1, 2, 3), keepdims=True))
-    if not shifts:
-        flat = planes.reshape(len(planes), -1)
-        return _pairs(shown, flat @ flat.T)
-    spectra = scipy.fft.rfft2(planes)
-    values = np.empty((len(planes), len(planes)))
-    for i in tqdm(range(len(planes)), desc="likeness", disable=not progress):
-        products = (spectra[i:] * np.conj(spectra[i])).sum(1)
-        values[i, i:] = values[i:, i] = scipy.fft.irfft2(products, shape).max((-2, -1))
-    return _pairs(shown, values)
-
-
-def deeper_likeness(maps: xr.Dataset, model: keras.Model, layer: str | int) -> xr.DataArray:
-    """How alike the net finds every two maps: cosine of their activations at a deeper layer, -1..1.
-
-    The maps are read as shown. Of ReLU activations, all of them positive, any two are alike: the
-    null of different units is what to compare with, and `repeatability` does.
-
-    Args:
-        maps: what `happy_maps` returns, one TV and LP weight.
-        model: the net.
-        layer: name or index of a layer with units.
-
-    Returns:
-        (unit, seed, other_unit, other_seed), NaN where a map leaves the layer silent.
-    """
-    one = _one_weight(maps)
-    shown = one["display"].transpose("unit", "seed", *PICTURE)
-    net = models.from_pixels(models.at_layer(model, layer), _preprocessing(maps))
-    flat = shown.values.reshape(-1, *shown.shape[-3:]).astype("float32")
-    outputs = net.predict(flat, verbose=0).reshape(len(flat), -1).astype("float64")
-    with np.errstate(invalid="ignore"):
-        outputs = outputs / np.linalg.norm(outputs, axis=1, keepdims=True)
-    return _pairs(shown, outputs @ outputs.T)
 
 
 def activation_spread(maps: xr.Dataset) -> xr.DataArray:
@@ -107,7 +43,7 @@ def repeatability(maps: xr.Dataset, likeness: xr.DataArray, *, seed: int = 0) ->
 
     Args:
         maps: what `happy_maps` returns, one TV and LP weight, at least two units and two seeds.
-        likeness: from `picture_likeness` or `deeper_likeness` of these maps.
+        likeness: from a function of `helpers.likeness`, of these maps.
         seed: draws the groups.
 
     Returns:
@@ -120,7 +56,7 @@ def repeatability(maps: xr.Dataset, likeness: xr.DataArray, *, seed: int = 0) ->
     Raises:
         ValueError: fewer than two units or seeds, or more than one TV or LP weight.
     """
-    one = _one_weight(maps)
+    one = one_weight(maps)
     for dim in ("unit", "seed"):
         if one.sizes[dim] < 2:
             raise ValueError(f"maps must have at least two of {dim}, got {one.sizes[dim]}")
@@ -205,21 +141,3 @@ def _tree(square: np.ndarray) -> np.ndarray:
 
 def _least(count: int) -> float:
     return max(2, FACET * count)
-
-
-def _one_weight(maps: xr.Dataset) -> xr.Dataset:
-    for dim in ("tv_weight", "lp_weight"):
-        if maps.sizes.get(dim, 1) != 1:
-            raise ValueError(f"maps must have one {dim}, got {maps[dim].values.tolist()}")
-    return maps.squeeze([dim for dim in ("tv_weight", "lp_weight") if dim in maps.dims])
-
-
-def _preprocessing(maps: xr.Dataset):
-    return MapSpec.from_toml(maps.attrs["spec"]).preprocessing
-
-
-def _pairs(shown: xr.DataArray, values: np.ndarray) -> xr.DataArray:
-    units, seeds = shown["unit"].values, shown["seed"].values
-    size = len(units), len(seeds)
-    coordinates = {"unit": units, "seed": seeds, "other_unit": units, "other_seed": seeds}
-    return xr.DataArray(values.reshape(*size, *size), coordinates, tuple(coordinates))

@@ -5,6 +5,7 @@ from functools import cache
 
 import keras
 import numpy as np
+import xarray as xr
 from keras import layers
 
 from helpers import evidence, maps
@@ -49,6 +50,24 @@ def images(count: int = 24) -> Faces:
     classes = ("not left", "left")
     return Faces(
         pictures.astype("float32"), labels.astype("int64"), people, poses, classes, "rendered"
+    )
+
+
+def as_maps(planes: np.ndarray, found=None) -> xr.Dataset:
+    """Planes (unit, seed, H, W, 1) of mean 0 and sd 1 -> maps as `happy_maps` returns them."""
+    shown = np.clip(127.5 + 25 * planes, 0, 255).astype("uint8")[:, None, None]
+    units, seeds = planes.shape[:2]
+    found = np.ones((units, seeds)) if found is None else found
+    grid = ("unit", "tv_weight", "lp_weight", "seed")
+    return xr.Dataset(
+        {
+            "display": ((*grid, "height", "width", "channel"), shown),
+            "activation_raw": (grid, np.asarray(found, float)[:, None, None]),
+            "activation_display": (grid, np.asarray(found, float)[:, None, None]),
+            "activation_seed": (("unit", "seed"), np.zeros((units, seeds))),
+        },
+        {"unit": range(units), "seed": range(seeds), "tv_weight": [1.0], "lp_weight": [1.0]},
+        {"sign": "happy", "spec": maps.make_spec(bank(), "bank", range(3)).to_toml()},
     )
 
 

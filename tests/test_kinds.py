@@ -41,6 +41,7 @@ def maps(planes, sign="happy", input_range=(0, 255)):
             "display": (dims, np.clip(127.5 + 25 * z_score, 0, 255).astype("uint8")[grid]),
             "raw": (dims, (low + pixels * (high - low) / 255)[grid]),
             "activation_raw": (dims[:4], np.arange(count, dtype=float)[:, None, None, None]),
+            "activation_display": (dims[:4], np.zeros((count, 1, 1, 1))),
             "activation_seed": (("unit", "seed"), np.ones((count, 1))),
         },
         {"unit": range(count), "seed": [0]},
@@ -96,5 +97,8 @@ def test_brightness_spread_by_hand():
 
 def test_found_is_beyond_the_seed_input_either_way():
     assert kinds.found(MAPS).values.ravel().tolist() == [False, False, True, True, True, True]
-    sad = MAPS.assign_attrs(sign="sad")
-    assert kinds.found(sad).values.ravel().tolist() == [True, False] + [False] * 4
+    turned = MAPS["activation_raw"].copy(data=MAPS["activation_raw"].values[::-1])
+    shown = MAPS.assign(activation_display=turned)
+    assert kinds.found(shown).values.ravel().tolist() == [True] * 6
+    sad = MAPS.assign_attrs(sign="sad").assign(activation_display=MAPS["activation_raw"])
+    assert kinds.found(sad).values.ravel().tolist() == [True] + [False] * 5
