@@ -8,7 +8,7 @@ from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 from tqdm.auto import tqdm
 
-from helpers import models, training
+from helpers import engines, maps, models, training
 from helpers.faces import Faces
 
 ALWAYS_ON = 0.05
@@ -33,7 +33,7 @@ def responses(
         model: the net.
         faces: labelled images; brought to the net's size and channels by `training.as_input`.
         layer: name or index of a layer with units.
-        objective: "activation" or "pre-activation".
+        objective: what a unit's activation is, as `MapSpec` takes it.
         preprocessing: what the net expects, as `models.from_pixels` takes it.
         batch: images at a time.
         progress: show a bar.
@@ -45,11 +45,10 @@ def responses(
         Over `image`: `brightness`, the mean pixel (0..255), and coordinates `label` and `person`.
 
     Raises:
-        ValueError: no such layer, or one without units.
+        ValueError: no such layer, one without units, or no such objective.
     """
-    pre_activation = objective == "pre-activation"
-    net = models.at_layer(model, layer, pre_activation=pre_activation)
-    net = models.from_pixels(net, preprocessing)
+    spec = maps.make_spec(model, layer, objective=objective, preprocessing=preprocessing)
+    net = engines.target_of(model, spec)
     pixels = training.as_input(faces.images, net.input_shape[1:])
     parts = [_measured(out) for out in _outputs(net, pixels, batch, progress)]
     variables = {
@@ -63,8 +62,12 @@ def responses(
         "label": ("image", np.array(faces.class_names)[faces.labels]),
         "person": ("image", faces.people),
     }
-    name = models.find_layer(model, layer).name
-    return xr.Dataset(variables, coordinates, {"layer": name, "objective": objective})
+    attributes = {
+        "layer": spec.layer,
+        "objective": objective,
+        "weight_digest": models.weight_digest(model),
+    }
+    return xr.Dataset(variables, coordinates, attributes)
 
 
 def census(responses: xr.Dataset, *, selective_for: str) -> xr.Dataset:

@@ -5,6 +5,8 @@ import numpy as np
 import xarray as xr
 from scipy.stats import mannwhitneyu
 
+from helpers import models
+
 SIGNIFICANT = 0.05
 
 
@@ -21,11 +23,14 @@ def reinitialised(model: keras.Model, *, seed: int) -> keras.Model:
     draw = np.random.default_rng(seed)
 
     def fresh(layer: keras.Layer) -> keras.Layer:
-        config = layer.get_config()
-        for value in config.values():
-            if isinstance(value, dict) and "seed" in value.get("config", {}):
-                value["config"]["seed"] = int(draw.integers(2**31))
-        return type(layer).from_config(config)
+        initialisers = {
+            key: value
+            for key, value in layer.get_config().items()
+            if isinstance(value, dict) and "seed" in value.get("config", {})
+        }
+        for value in initialisers.values():
+            value["config"]["seed"] = int(draw.integers(2**31))
+        return models.copy_layer(layer, **initialisers)
 
     return keras.models.clone_model(model, clone_function=fresh)
 

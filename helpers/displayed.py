@@ -3,13 +3,30 @@
 import numpy as np
 import xarray as xr
 
+from helpers.training import QUANTILES
+
+
+def scale(responses: xr.Dataset) -> xr.Dataset:
+    """The scale of a layer's activations from `census.responses`, as `unit_statistics` gives it.
+
+    Returns:
+        Over (layer, objective, unit), one layer and objective: `mean`, `std`, `min`, `max` and
+        `quantile` (level) over the images.
+    """
+    activation = responses["activation"].astype("float64")
+    numbers = {name: getattr(activation, name)("image") for name in ("mean", "std", "min", "max")}
+    quantile = activation.quantile(list(QUANTILES), "image").rename(quantile="level")
+    dims = {name: [responses.attrs[name]] for name in ("layer", "objective")}
+    found = xr.Dataset(numbers | {"quantile": quantile}).expand_dims(dims)
+    return found.assign_attrs(weight_digest=responses.attrs["weight_digest"])
+
 
 def against_data(maps: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
     """Where the maps' activations stand among those of real images.
 
     Args:
         maps: what `happy_maps` returns.
-        statistics: from `training.unit_statistics`, of the same net.
+        statistics: of the same net, from `training.unit_statistics` or `scale`.
 
     Returns:
         Over `of` ("raw", "display") and the maps' leading dims: `activation`; `z_score`, in

@@ -57,7 +57,8 @@ def gather(
         faces: labelled images to judge against.
         happy: what `happy_maps` returns: one TV and LP weight, at least two units and two seeds.
         sad: what `sad_maps` returns for the same units, or None.
-        statistics: of the same net, from `training.unit_statistics`; measured on `faces` when None.
+        statistics: of the same net, from `training.unit_statistics`; measured on `faces` when None
+            or without the maps' objective.
         selective_for: the class that selectivity is about; the last of `faces.class_names`.
         preprocessing: what the net expects, as `models.from_pixels` takes it.
         progress: show bars.
@@ -79,15 +80,14 @@ def gather(
     """
     layer, units = happy.attrs["layer"], happy["unit"].values
     quiet = {"preprocessing": preprocessing, "progress": progress}
+    objective = happy.attrs["objective"]
     over = {
-        objective: census.responses(model, faces, layer, objective=objective, **quiet)
-        for objective in ("activation", "pre-activation")
+        name: census.responses(model, faces, layer, objective=name, **quiet)
+        for name in {"activation", "pre-activation", objective}
     }
     pixels = training.as_input(faces.images, model.input_shape[1:])
-    if statistics is None:
-        net = models.from_pixels(model, preprocessing)
-        statistics = training.unit_statistics(net, pixels / 255, progress=progress)
-        statistics.attrs["weight_digest"] = models.weight_digest(model)
+    if statistics is None or objective not in statistics["objective"]:
+        statistics = displayed.scale(over[objective])
     field = patches.receptive_field(model, layer)
     is_local = field.stride != (0, 0)
     alike = {"": likeness.as_pictures(happy, shifts=is_local, progress=progress)}
@@ -114,7 +114,7 @@ def gather(
         sad,
         pixels,
         field,
-        over[happy.attrs["objective"]],
+        over[objective],
         over["pre-activation"],
         merged.assign_attrs(repeat[""].attrs, layer=layer),
         repeat[""]["facet"],

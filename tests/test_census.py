@@ -31,6 +31,16 @@ def test_responses_before_the_activation_and_of_a_dense_layer():
     assert int(dense["most_row"].max()) == int(dense["most_column"].max()) == 0
 
 
+def test_responses_of_a_unit_less_the_others():
+    logits, contrast = (
+        census.responses(NET, FACES, "decide", objective=name, progress=False)["activation"]
+        for name in ("pre-activation", "pre-activation minus others")
+    )
+    np.testing.assert_allclose(
+        contrast.sel(unit=1), logits.sel(unit=1) - logits.sel(unit=0), rtol=1e-5
+    )
+
+
 def test_each_planted_unit_is_what_it_was_planted_as():
     assert CENSUS["dead"].values.tolist() == [u == DEAD for u in range(6)]
     assert set(np.flatnonzero(CENSUS["always_on"])) == {ALWAYS_ON, LIGHT, TWIN}

@@ -45,3 +45,13 @@ def test_a_dead_unit_has_no_scale():
     )
     found = displayed.against_data(maps, statistics)
     assert np.isnan(found["z_score"]).all() and np.isnan(found["ratio"]).all()
+
+
+def test_the_scale_of_responses_is_that_of_unit_statistics():
+    statistics = training.unit_statistics(NET, FACES.images, progress=False)
+    found = displayed.scale(RESPONSES).squeeze()
+    at = {"layer": "bank", "objective": "activation"}
+    for name in ("mean", "std", "min", "max", "quantile"):
+        expected = statistics[name].sel(at).transpose(*found[name].dims)
+        np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-6)
+    assert found.attrs["weight_digest"] == statistics.attrs["weight_digest"]
