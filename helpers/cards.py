@@ -84,9 +84,10 @@ def _looks(row: dict) -> str:
     if row["kind"] == NO_MAP:
         return "Looks: what the regularizers alone make"
     return (
-        f"Looks: {row['kind']}. High-frequency share {row['high-frequency share']:.2f}, edge"
-        f" strength {row['edge strength']:.2f}, coarse share {row['coarse share']:.2f}, extent"
-        f" {row['extent']:.2f}, brightness of raw map {row['brightness']:.0f}"
+        f"Looks: {row['kind']}. Spatial share {row['spatial share']:.2f}, high-frequency share"
+        f" {row['high-frequency share']:.2f}, edge strength {row['edge strength']:.2f}, coarse"
+        f" share {row['coarse share']:.2f}, extent {row['extent']:.2f}, brightness of raw map"
+        f" {row['brightness']:.0f}"
     )
 
 

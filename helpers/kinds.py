@@ -8,7 +8,9 @@ import xarray as xr
 from helpers import analysis, training
 from helpers.spec import PICTURE
 
-KINDS = ("staticky", "bright", "edge-like", "textured", "object-like", "diffuse")
+KINDS = ("bright", "flat", "staticky", "edge-like", "textured", "object-like", "diffuse")
+FLAT = 0.5
+"""Spatial share below which a picture is flat: most of what is seen is one colour all over."""
 STATICKY = 0.4
 """High-frequency share from which a picture is staticky: half of white noise's 0.80."""
 ONE_WAY = 0.5
@@ -29,6 +31,18 @@ def brightness_spread(pictures: xr.DataArray) -> xr.DataArray:
     """
     blocks = analysis.gray(pictures).coarsen(height=BLOCK, width=BLOCK, boundary="trim").mean()
     return blocks.std(("height", "width"))
+
+
+def spatial_share(pictures: xr.DataArray) -> xr.DataArray:
+    """Share of the variance that lies between positions rather than between channels, 0..1.
+
+    `sum (x - mean over positions)^2 / sum (x - mean over all)^2`: 1 for gray, 0 for an even colour.
+    NaN for a picture of one value.
+    """
+    values = pictures.astype("float64")
+    within = ((values - values.mean(("height", "width"))) ** 2).sum(PICTURE)
+    total = ((values - values.mean(PICTURE)) ** 2).sum(PICTURE)
+    return within / total.where(total > 0)
 
 
 def extent(pictures: xr.DataArray) -> xr.DataArray:
@@ -58,9 +72,9 @@ def of_maps(maps: xr.Dataset) -> xr.Dataset:
         maps: what `happy_maps` returns.
 
     Returns:
-        Over the maps' leading dims: "high-frequency share", "texture share", "coarse share" (they
-        add to 1), "edge strength" (0..1), "extent" and, on pixels 0..255, "brightness" and
-        "brightness spread".
+        Over the maps' leading dims: "high-frequency share", "texture share" and "coarse share",
+        which add to 1; "spatial share" and "edge strength", 0..1; "extent"; and on pixels 0..255
+        "brightness" and "brightness spread".
     """
     low, high = maps.attrs["input_range"]
     return _numbers(maps["display"], (maps["raw"] - low) * (255 / (high - low)))
@@ -79,6 +93,7 @@ def of_images(images: np.ndarray, maps: xr.Dataset) -> xr.Dataset:
 def levels(reference: xr.Dataset) -> dict[str, float]:
     """The level of each number at which `kind` decides, from the numbers of real images."""
     return {
+        "spatial share": FLAT,
         "high-frequency share": STATICKY,
         "brightness": max(SEED_BRIGHT, float(reference["brightness"].quantile(REACH))),
         "edge strength": ONE_WAY,
@@ -90,23 +105,23 @@ def levels(reference: xr.Dataset) -> dict[str, float]:
 def kind(numbers: xr.Dataset, level: Mapping[str, float]) -> xr.DataArray:
     """Which of `KINDS` each picture is; the first of these rules that holds.
 
-    1. staticky: high-frequency share at or above 0.4.
-    2. bright: brighter than 95 % of the real images, and than the seed input by one of its
+    1. bright: brighter than 95 % of the real images, and than the seed input by one of its
        standard deviations (140.25).
-    3. edge-like: edge strength at or above 0.5.
-    4. textured: coarse share below 0.5, that is most energy at periods of at most 16 pixels.
-    5. object-like: coarse, and in a place: extent within that of 95 % of the real images.
-    6. diffuse: coarse, and all over the picture.
-
-    A picture of one value is "diffuse", unless it is bright.
+    2. flat: spatial share below 0.5, that is mostly one colour all over.
+    3. staticky: high-frequency share at or above 0.4.
+    4. edge-like: edge strength at or above 0.5.
+    5. textured: coarse share below 0.5, that is most energy at periods of at most 16 pixels.
+    6. object-like: coarse, and in a place: extent within that of 95 % of the real images.
+    7. diffuse: coarse, and all over the picture; or a picture of one value.
 
     Args:
         numbers: from `of_maps` or `of_images`.
         level: from `levels`.
     """
     rules = (
-        numbers["high-frequency share"] >= level["high-frequency share"],
         numbers["brightness"] > level["brightness"],
+        numbers["spatial share"] < level["spatial share"],
+        numbers["high-frequency share"] >= level["high-frequency share"],
         numbers["edge strength"] >= level["edge strength"],
         numbers["coarse share"] < level["coarse share"],
         numbers["extent"] <= level["extent"],
@@ -133,6 +148,7 @@ def _numbers(shown: xr.DataArray, pixels: xr.DataArray) -> xr.Dataset:
             "high-frequency share": analysis.high_frequency_share(shown),
             "texture share": analysis.texture_share(shown),
             "coarse share": analysis.band_share(shown, 0, analysis.HIGH_FREQUENCY / 4),
+            "spatial share": spatial_share(shown),
             "edge strength": analysis.orientation(shown)["strength"],
             "extent": extent(shown),
             "brightness": analysis.brightness(pixels),

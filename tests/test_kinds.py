@@ -17,8 +17,8 @@ def wave(period, axis):
 
 
 PLANTED = {
-    "staticky": DRAW.normal(size=(64, 64)),
     "bright": 0.1 * blob(32, 32),
+    "staticky": DRAW.normal(size=(64, 64)),
     "edge-like": wave(8, COLUMNS),
     "textured": wave(8, COLUMNS) * wave(8, ROWS),
     "object-like": blob(24, 40, 5) - blob(40, 28, 5),
@@ -84,6 +84,17 @@ def test_extent_by_hand():
     two = np.zeros((64, 64))
     two[10, 20], two[10, 30] = 1, -1
     assert float(kinds.extent(picture(two))[0]) == pytest.approx(5 / np.sqrt((64**2 - 1) / 6))
+
+
+def test_a_coloured_plane_with_faint_noise_is_flat():
+    gray = kinds.of_maps(MAPS)
+    np.testing.assert_allclose(gray["spatial share"], 1)
+    colour = np.stack([60 + PLANTED["staticky"], 180 + PLANTED["staticky"]], -1)[None]
+    picture = xr.DataArray(colour, dims=("unit", "height", "width", "channel"))
+    share = float(kinds.spatial_share(picture)[0])
+    assert share == pytest.approx(1 / (1 + 60**2), rel=0.05)
+    numbers = gray.isel(unit=1).assign({"spatial share": share})
+    assert kinds.kind(numbers, LEVELS) == "flat"
 
 
 def test_brightness_spread_by_hand():
