@@ -1,0 +1,146 @@
+"""Which units' maps survive many seeds, and whether other conditions change that."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.stats import binomtest, fisher_exact
+
+from helpers import analysis, kinds, likeness
+from helpers.controls import SIGNIFICANT
+from helpers.repeatability import activation_spread, repeatability
+
+PICTURE, TEXTURE, NO_REPEAT, NO_MAP = (
+    "repeats as a picture",
+    "repeats as a texture",
+    "noise",
+    "no map",
+)
+OUTCOMES = (PICTURE, TEXTURE, NO_REPEAT, NO_MAP)
+REPEATS = ("stable", "several facets")
+CANNOT_TELL = "cannot tell"
+
+
+def judge(
+    maps: xr.Dataset, *, shifts: bool = True, starts: np.ndarray | None = None, progress=True
+) -> xr.Dataset:
+    """Judge every unit's maps over the seeds.
+
+    A unit's `outcome` is the first that holds: "repeats as a picture" or "repeats as a texture"
+    when its maps are alike, in one facet or a few, beyond what different units' maps are
+    (`repeatability`, of `likeness.as_pictures` and `as_textures`); "no map" when fewer than two
+    seeds led beyond the seed input; "noise" when there are maps and neither repeats.
+
+    Args:
+        maps: what `happy_maps` returns: one TV and LP weight, at least two units and two seeds.
+        shifts: compare pictures at the best shift, and textures too: for convolutions. False
+            compares pictures in place, and nothing else, for units that look at one place.
+        starts: (S, H, W, C), what each seed started from; the noise of its seed when None.
+        progress: show a bar.
+
+    Returns:
+        Over `unit`: `outcome`; `verdict`, `alike`, `percentile` and `facets` of the pictures;
+        `texture_alike` (shifts only); `found` (0..1), the share of the seeds that led beyond the
+        seed input; `activation_spread`; the number "high-frequency share", mean over the seeds; and
+        `start_left`, the correlation of the maps as shown with their own start, when that is given.
+        Attributes `level` and `null` of the pictures, `tv_weight`.
+    """
+    one = likeness.one_weight(maps)
+    pictures = repeatability(maps, likeness.as_pictures(maps, shifts=shifts, progress=progress))
+    repeats = pictures["verdict"].isin(REPEATS)
+    columns = {
+        **{name: pictures[name] for name in ("verdict", "alike", "percentile", "facets")},
+        "found": kinds.found(one).mean("seed"),
+        "activation_spread": activation_spread(one),
+        "high-frequency share": analysis.high_frequency_share(one["display"]).mean("seed"),
+    }
+    outcome = xr.where(pictures["verdict"] == "no map", NO_MAP, NO_REPEAT)
+    if shifts:
+        textures = repeatability(maps, likeness.as_textures(maps))
+        columns["texture_alike"] = textures["alike"]
+        outcome = xr.where(textures["verdict"].isin(REPEATS), TEXTURE, outcome)
+    columns["outcome"] = xr.where(repeats, PICTURE, outcome)
+    if starts is not None:
+        begun = xr.DataArray(starts, dims=("seed", "height", "width", "channel"))
+        columns["start_left"] = analysis.correlation(one["display"], begun).mean("seed")
+    judged = xr.Dataset(columns).drop_vars(["tv_weight", "lp_weight"], errors="ignore")
+    return judged.assign_attrs(pictures.attrs, tv_weight=maps["tv_weight"].item())
+
+
+def shares(judged: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """Share (0..1) of the units of each outcome: a row a name, a column for each of `OUTCOMES`."""
+    rows = {
+        name: [float((found["outcome"] == outcome).mean()) for outcome in OUTCOMES]
+        for name, found in judged.items()
+    }
+    return pd.DataFrame.from_dict(rows, "index", columns=list(OUTCOMES))
+
+
+def against(judged: Mapping[str, xr.Dataset], *, paired: Mapping[str, bool]) -> pd.DataFrame:
+    """Whether a condition changes how many units repeat, against the first of `judged`.
+
+    Args:
+        judged: name -> from `judge`; the first is compared with.
+        paired: name -> whether its units are those of the first, for every other name.
+
+    Returns:
+        A row a condition: `repeat` and `first repeats`, how many units have maps that repeat as a
+        picture or a texture; `gained` and `lost`, how many units began and ceased to (paired only);
+        `p`, two-sided: the exact test of McNemar (1947) of those, or Fisher's (1922) exact test of
+        the counts where the units are not the same; `says`: "more" or "fewer" where `p` is below
+        0.05 over the number of rows (Bonferroni), else "cannot tell".
+    """
+    first, *others = judged
+    before = judged[first]["outcome"].isin((PICTURE, TEXTURE))
+    rows = {}
+    for name in others:
+        after = judged[name]["outcome"].isin((PICTURE, TEXTURE))
+        gained, lost = (int((a & ~b).sum()) for a, b in ((after, before), (before, after)))
+        counts = [[int(x.sum()), int((~x).sum())] for x in (before, after)]
+        if paired[name]:
+            p = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+        else:
+            gained, lost, p = np.nan, np.nan, fisher_exact(counts).pvalue
+        told = "more" if counts[1][0] > counts[0][0] else "fewer"
+        told = told if p < SIGNIFICANT / len(others) else CANNOT_TELL
+        rows[name] = [counts[1][0], counts[0][0], gained, lost, p, told]
+    columns = ["repeat", "first repeats", "gained", "lost", "p", "says"]
+    return pd.DataFrame.from_dict(rows, "index", columns=columns)
+
+
+def summary(judged: Mapping[str, xr.Dataset]) -> pd.DataFrame:
+    """The medians over the units of the numbers of `judge`: a row a name; NaN where not judged.
+
+    `level`, above which pictures count as alike, and `null`, the median likeness of different
+    units' maps, stand beside `alike`.
+    """
+    rows = {}
+    for name, found in judged.items():
+        plain = found.drop_vars(["verdict", "outcome"]).median("unit")
+        rows[name] = {key: float(value) for key, value in plain.items()} | found.attrs
+    return pd.DataFrame.from_dict(rows, "index").drop(columns=["percentile", "facets", "tv_weight"])
+
+
+def in_words(judged: xr.Dataset, *outcomes: str) -> str:
+    """How many units have one of the outcomes: count, share and its exact 95 % interval.
+
+    The interval is that of Clopper & Pearson (1934), for units drawn at random from many.
+    """
+    count, total = int(judged["outcome"].isin(outcomes).sum()), judged.sizes["unit"]
+    low, high = binomtest(count, total).proportion_ci(0.95)
+    return f"{count} of {total} ({count / total:.0%}, 95 % interval {low:.0%} to {high:.0%})"
+
+
+def numbers(judged: xr.Dataset) -> xr.Dataset:
+    """The measures of `judge` that are numbers, as `controls.tell_apart` takes them."""
+    return judged[["alike", "texture_alike", "activation_spread", "high-frequency share"]]
+
+
+def ranked(judged: xr.Dataset, *outcomes: str) -> list[int]:
+    """The units of the outcomes (none: of all but "no map"), those whose maps are most alike first.
+
+    Units without a number for it are left out.
+    """
+    chosen = judged["outcome"].isin(outcomes or OUTCOMES[:-1])
+    return analysis.top(judged["alike"].where(chosen), judged.sizes["unit"]).tolist()
