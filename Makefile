@@ -3,29 +3,55 @@ PYTHON ?= python3
 BIN := .venv/bin
 NETS := photos rendered
 EXPERIMENT := experiments/experiment1
+PEERS := tf-keras-vis xplique
 NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
+FOLLOW_UPS = $(wildcard experiments/experiment[2345]/*.ipynb)
+SHARED = $(wildcard experiments/experiment0/*.ipynb) $(NOTEBOOKS) $(wildcard experiments/*/*.ipynb notebooks/*.ipynb)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: figures test lab train format clean
+.PHONY: figures experiments test browser share lab train bench format clean
 
 figures: .venv/made
 	$(BIN)/python -m helpers.sweep $(EXPERIMENT)/experiment.toml --net $(NETS)
 	$(BIN)/python -m helpers.notebooks $(NOTEBOOKS)
 	$(BIN)/python -m helpers.notebooks $(NOTEBOOKS) --output $(EXPERIMENT)/rendered --set net=rendered
-	@echo; echo "Figures:"; ls $(EXPERIMENT)/figures/*/*.png
-	@echo; echo "Pages:"; ls $(EXPERIMENT)/*.html $(EXPERIMENT)/rendered/*.html
+	$(BIN)/python -m helpers.sweep experiments/experiment2/experiment.toml --net photos
+	$(BIN)/python -m helpers.sweep experiments/experiment3/experiment.toml --net photos
+	$(BIN)/python -m helpers.notebooks $(FOLLOW_UPS)
+	@echo; echo "Figures:"; ls experiments/*/figures/*.png experiments/*/figures/*/*.png
+	@echo; echo "Pages:"; ls experiments/*/*.html $(EXPERIMENT)/rendered/*.html
 
-test: .venv/made
+experiments: .venv/made
+	$(BIN)/python -m helpers.notebooks $(wildcard experiments/experiment0/*.ipynb)
+	$(BIN)/python -m helpers.architectures experiments/experiment4/experiment.toml
+	$(BIN)/python -m helpers.architectures experiments/experiment5/experiment.toml
+	$(MAKE) figures
+
+test: .venv/made browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+browser: .venv/made
+	$(BIN)/python tests/browser/install.py
+
+share: .venv/made
+	$(BIN)/python -m helpers.share $(SHARED)
 
 lab: .venv/made
 	$(BIN)/jupyter lab notebooks/explore.ipynb
 
 train: .venv/made
 	$(BIN)/python -m helpers.training $(TRAIN)
+
+bench: .venv/made $(PEERS:%=benchmarks/.peers/%/made)
+	$(BIN)/python -m benchmarks
+
+benchmarks/.peers/%/made: benchmarks/peers-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-deps --requirement $<
+	@touch $@
 
 format: .venv/made
 	$(BIN)/ruff check --fix .
@@ -38,4 +64,4 @@ format: .venv/made
 	@touch $@
 
 clean:
-	rm -rf .venv $(EXPERIMENT)/results $(EXPERIMENT)/rendered
+	rm -rf .venv .browser shared_pages benchmarks/.peers experiments/*/results experiments/*/rendered

@@ -122,6 +122,7 @@ def search_missing(
             if left:
                 bar.set_postfix_str("waiting for another run")
                 store.release(store.claim(left[0].path, wait=True))
+                bar.set_postfix_str("")
 
 
 def _search_free(pieces: list[Piece], search: Search, bar: tqdm) -> list[Piece]:
@@ -174,7 +175,7 @@ def _searcher(workers: int, scheduler: str | None) -> Iterator[Search]:
                 threads_per_worker=1,
                 host="127.0.0.1",
                 dashboard_address=None,
-                silence_logs=logging.ERROR,
+                silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):

@@ -59,6 +59,12 @@ def test_planted_pictures_get_their_kind():
     assert kinds.kind(numbers, LEVELS).values.ravel().tolist() == list(PLANTED)
 
 
+def test_a_frame_does_not_decide():
+    framed = PLANTED["staticky"].copy()
+    framed[:6] += 5
+    assert kinds.kind(kinds.of_maps(maps([framed])), LEVELS) == "staticky"
+
+
 def test_real_images_are_object_like():
     found = kinds.kind(kinds.of_images(REAL, MAPS), LEVELS)
     assert float((found == "object-like").mean()) > 0.6
@@ -88,7 +94,10 @@ def test_extent_by_hand():
 
 def test_a_coloured_plane_with_faint_noise_is_flat():
     gray = kinds.of_maps(MAPS)
-    np.testing.assert_allclose(gray["spatial share"], 1)
+    np.testing.assert_allclose(gray["spatial share"].isel(unit=[1, 2, 3]), 1, rtol=0.01)
+    framed = np.zeros((64, 64)) + 0.01 * PLANTED["staticky"]
+    framed[:6] = 1
+    assert kinds.kind(kinds.of_maps(maps([framed])), LEVELS) == "flat"
     colour = np.stack([60 + PLANTED["staticky"], 180 + PLANTED["staticky"]], -1)[None]
     picture = xr.DataArray(colour, dims=("unit", "height", "width", "channel"))
     share = float(kinds.spatial_share(picture)[0])
