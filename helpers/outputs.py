@@ -165,7 +165,8 @@ def weights(tasks: Mapping[str, Mapping[str, xr.Dataset]]) -> pd.DataFrame:
             scale, best = float(found["scale"]), best_weight(found)
             rows[task, name] = [scale, common, common / scale, best, best / scale]
     columns = ["scale", "common", "common relative", "best", "best relative"]
-    return pd.DataFrame.from_dict(rows, "index", columns=columns)
+    index = pd.MultiIndex.from_tuples(rows, names=["task", "objective"])
+    return pd.DataFrame(list(rows.values()), index, columns)
 
 
 def over_weights(measured: Mapping[str, xr.Dataset]) -> xr.Dataset:

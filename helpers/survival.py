@@ -129,7 +129,8 @@ def in_words(judged: xr.Dataset, *outcomes: str) -> str:
     """
     count, total = int(judged["outcome"].isin(outcomes).sum()), judged.sizes["unit"]
     low, high = binomtest(count, total).proportion_ci(0.95)
-    return f"{count} of {total} ({count / total:.0%}, 95 % interval {low:.0%} to {high:.0%})"
+    share, low, high = (round(100 * value) for value in (count / total, low, high))
+    return f"{count} of {total} ({share} %, 95 % interval {low} to {high} %)"
 
 
 def numbers(judged: xr.Dataset) -> xr.Dataset:
