@@ -74,11 +74,12 @@ def measure(maps: xr.Dataset, model: keras.Model, scale: Mapping[str, xr.Dataset
     Returns:
         Over (tv_weight, seed): "between outputs", the correlation of two outputs' maps of one seed,
         -1 for complements; "alike over seeds", that of one output's maps with those of the other
-        seeds, in place; "high-frequency share" (0..1); "z-score as shown", of the margin of the map
-        as shown against the images, whatever the objective; "display gap", raw minus shown
-        activation in standard deviations of the objective; "probability as shown", 0..1.
-        Coordinates: `recognised` (tv_weight), whether the net gives the class of every map as shown
-        more than 0.5; `scale`, the objective's standard deviation over the images, mean over units.
+        seeds, in place; "high-frequency share" (0..1), without the frame; "z-score as shown", of
+        the margin of the map as shown against the images, whatever the objective; "display gap",
+        raw minus shown activation in standard deviations of the objective; "probability as shown",
+        0..1. Coordinates: `recognised` (tv_weight), whether the net gives the class of every map as
+        shown more than 0.5; `scale`, the objective's standard deviation over the images, mean over
+        units.
     """
     shown = as_shown(maps, model)
     margin = scale[MINUS_OTHERS].squeeze(drop=True).sel(unit=maps["unit"])
@@ -89,7 +90,9 @@ def measure(maps: xr.Dataset, model: keras.Model, scale: Mapping[str, xr.Dataset
             analysis.pairwise(analysis.correlation, maps["display"], "unit"), "unit"
         ),
         "alike over seeds": _alike(maps).mean("unit"),
-        "high-frequency share": analysis.high_frequency_share(maps["display"]).mean("unit"),
+        "high-frequency share": analysis.high_frequency_share(analysis.inner(maps["display"])).mean(
+            "unit"
+        ),
         "z-score as shown": ((shown["margin"] - margin["mean"]) / margin["std"]).mean("unit"),
         "display gap": (own["display_gap"] / sd).mean("unit"),
         "probability as shown": shown["probability"].mean("unit"),

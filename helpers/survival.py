@@ -28,7 +28,7 @@ def judge(
     """Judge every unit's maps over the seeds.
 
     A unit's `outcome` is the first that holds: "repeats as a picture" or "repeats as a texture"
-    when its maps are alike, in one facet or a few, beyond what different units' maps are
+    when its maps are alike, in one facet or a few, beyond what they are to other units' maps
     (`repeatability`, of `likeness.as_pictures` and `as_textures`); "no map" when fewer than two
     seeds led beyond the seed input; "noise" when there are maps and neither repeats.
 
@@ -40,20 +40,21 @@ def judge(
         progress: show a bar.
 
     Returns:
-        Over `unit`: `outcome`; `verdict`, `alike`, `percentile` and `facets` of the pictures;
+        Over `unit`: `outcome`; `verdict`, `alike`, `null`, `level` and `facets` of the pictures;
         `texture_alike` (shifts only); `found` (0..1), the share of the seeds that led beyond the
-        seed input; `activation_spread`; the number "high-frequency share", mean over the seeds; and
-        `start_left`, the correlation of the maps as shown with their own start, when that is given.
-        Attributes `level` and `null` of the pictures, `tv_weight`.
+        seed input; `activation_spread`; "high-frequency share" (0..1), without the frame, mean over
+        the seeds; and `start_left`, the correlation of the maps as shown with their own start, when
+        that is given. Attribute `tv_weight`.
     """
     one = likeness.one_weight(maps)
     pictures = repeatability(maps, likeness.as_pictures(maps, shifts=shifts, progress=progress))
     repeats = pictures["verdict"].isin(REPEATS)
+    shown = analysis.inner(one["display"])
     columns = {
-        **{name: pictures[name] for name in ("verdict", "alike", "percentile", "facets")},
+        **{name: pictures[name] for name in ("verdict", "alike", "null", "level", "facets")},
         "found": kinds.found(one).mean("seed"),
         "activation_spread": activation_spread(one),
-        "high-frequency share": analysis.high_frequency_share(one["display"]).mean("seed"),
+        "high-frequency share": analysis.high_frequency_share(shown).mean("seed"),
     }
     outcome = xr.where(pictures["verdict"] == "no map", NO_MAP, NO_REPEAT)
     if shifts:
@@ -65,7 +66,7 @@ def judge(
         begun = xr.DataArray(starts, dims=("seed", "height", "width", "channel"))
         columns["start_left"] = analysis.correlation(one["display"], begun).mean("seed")
     judged = xr.Dataset(columns).drop_vars(["tv_weight", "lp_weight"], errors="ignore")
-    return judged.assign_attrs(pictures.attrs, tv_weight=maps["tv_weight"].item())
+    return judged.assign_attrs(tv_weight=maps["tv_weight"].item())
 
 
 def shares(judged: Mapping[str, xr.Dataset]) -> pd.DataFrame:
@@ -110,16 +111,12 @@ def against(judged: Mapping[str, xr.Dataset], *, paired: Mapping[str, bool]) -> 
 
 
 def summary(judged: Mapping[str, xr.Dataset]) -> pd.DataFrame:
-    """The medians over the units of the numbers of `judge`: a row a name; NaN where not judged.
-
-    `level`, above which pictures count as alike, and `null`, the median likeness of different
-    units' maps, stand beside `alike`.
-    """
-    rows = {}
-    for name, found in judged.items():
-        plain = found.drop_vars(["verdict", "outcome"]).median("unit")
-        rows[name] = {key: float(value) for key, value in plain.items()} | found.attrs
-    return pd.DataFrame.from_dict(rows, "index").drop(columns=["percentile", "facets", "tv_weight"])
+    """The medians over the units of the numbers of `judge`: a row a name; NaN where not judged."""
+    rows = {
+        name: {key: float(value) for key, value in _plain(found).median("unit").items()}
+        for name, found in judged.items()
+    }
+    return pd.DataFrame.from_dict(rows, "index")
 
 
 def in_words(judged: xr.Dataset, *outcomes: str) -> str:
@@ -145,3 +142,7 @@ def ranked(judged: xr.Dataset, *outcomes: str) -> list[int]:
     """
     chosen = judged["outcome"].isin(outcomes or OUTCOMES[:-1])
     return analysis.top(judged["alike"].where(chosen), judged.sizes["unit"]).tolist()
+
+
+def _plain(judged: xr.Dataset) -> xr.Dataset:
+    return judged.drop_vars(["verdict", "outcome", "facets"], errors="ignore")
