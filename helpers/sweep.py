@@ -1,25 +1,22 @@
 """Experiments: grids of maps declared in TOML, run once, stored by digest, resumed.
 
-`python -m helpers.sweep experiments/experiment1/experiment.toml --net photos` runs what is missing.
+`python -m helpers.sweep experiments/experiment1/experiment.toml` runs what is not stored yet.
 """
 
 import argparse
 import os
-import signal
 import sys
 import tomllib
-import warnings
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from multiprocessing import get_context
 from pathlib import Path
 
 import keras
 import xarray as xr
-from tqdm.auto import tqdm
 
 from helpers import maps, models, store
+from helpers.pieces import Piece, in_pieces, search_missing
 from helpers.spec import MapSpec
 
 UNITS_PER_FILE = 8
@@ -46,12 +43,9 @@ class Study:
         """The TOML file's content.
 
         Raises:
-            ValueError: the file lacks a table, or `net` or `size` is not declared in it.
+            ValueError: as `read_experiment`, or `net` or `size` is not declared in it.
         """
-        content = tomllib.loads(Path(self.path).read_text())
-        for table in ("nets", "grids", "figures"):
-            if table not in content:
-                raise ValueError(f"{self.path} needs a table [{table}], got {sorted(content)}")
+        content = read_experiment(self.path)
         _check_declared("net", self.net, content["nets"])
         _check_declared("size", self.size, {"full": {}} | content.get("sizes", {}))
         return content
@@ -82,38 +76,42 @@ class Study:
         cut = {key: getattr(spec, key)[:most] for key, most in size.get("at_most", {}).items()}
         return MapSpec.from_mapping(_plain(spec) | cut)
 
+    def pieces(self, grids: Sequence[str] | None = None) -> list[Piece]:
+        """The pieces that the grids (None: all) are searched and stored in."""
+        return [
+            piece
+            for grid in grids or self.declared["grids"]
+            for piece in in_pieces(self.model(grid), self.spec(grid), self._results, UNITS_PER_FILE)
+        ]
+
     def maps(self, grid: str, *, progress: bool = True) -> xr.Dataset:
         """The maps of a grid: read from the store, searched first where they are not there."""
-        pieces = [store.load(piece.path) for piece in self.run((grid,), progress=progress)]
-        return xr.concat(pieces, "unit", combine_attrs="drop_conflicts")
+        stored = [store.load(piece.path) for piece in self.run((grid,), progress=progress)]
+        return xr.concat(stored, "unit", combine_attrs="drop_conflicts")
 
-    def run(self, grids=None, *, workers: int = 1, progress: bool = True) -> list["Piece"]:
-        """Search and store whatever of the grids (None: all) is not stored; return all the pieces.
-
-        Each piece is written when its units are done, so that an interrupt costs at most the ones
-        under way. A file that cannot be read is set aside as `*.unreadable` and made again.
-
-        Args:
-            grids: names under `[grids]`.
-            workers: processes that search side by side; 1 searches in this one.
-            progress: show a bar.
+    def open(self, grid: str) -> xr.Dataset:
+        """The stored maps of a grid, opened and not read: values are read where they are used.
 
         Raises:
-            KeyboardInterrupt: the run was interrupted; what is stored stays.
+            FileNotFoundError: some of its maps are not stored; the message says how many.
+            ValueError: a file cannot be read.
         """
-        pieces = [
-            Piece(self, grid, spec)
-            for grid in grids or self.declared["grids"]
-            for spec in self.spec(grid).chunks(UNITS_PER_FILE)
-        ]
-        missing = [piece for piece in pieces if not _readable(piece.path)]
-        total = sum(piece.count for piece in missing)
-        with tqdm(total=total, desc=f"{self.net} maps", disable=not (progress and total)) as bar:
-            if workers == 1 or len(missing) < 2:
-                for piece in missing:
-                    bar.update(_search(piece))
-            else:
-                _search_side_by_side(missing, workers, bar)
+        pieces = self.pieces((grid,))
+        missing = sum(piece.count for piece in pieces if not piece.path.exists())
+        if missing:
+            raise FileNotFoundError(
+                f"{missing} of {sum(piece.count for piece in pieces)} maps of grid {grid!r} of net"
+                f" {self.net!r} are not stored: python -m helpers.sweep {self.path} searches them"
+            )
+        return store.open_together([piece.path for piece in pieces], "unit")
+
+    def run(self, grids: Sequence[str] | None = None, **options) -> list[Piece]:
+        """Search and store whatever of the grids (None: all) is not stored; return all the pieces.
+
+        `options` and errors are those of `helpers.pieces.search_missing`.
+        """
+        pieces = self.pieces(grids)
+        search_missing(pieces, **options)
         return pieces
 
     def figure_path(self, name: str) -> Path:
@@ -122,7 +120,7 @@ class Study:
         Raises:
             ValueError: the experiment declares no figure of this name.
         """
-        _check_declared("figure", name, self.declared["figures"])
+        self._figure(name)
         folder = self.folder / "figures" / self.net
         if self.size != "full":
             folder = self._results / "figures" / self.net
@@ -130,10 +128,14 @@ class Study:
 
     def figure_title(self, name: str) -> str:
         """Title of a declared figure, with the number it has in the post."""
-        _check_declared("figure", name, self.declared["figures"])
-        figure = self.declared["figures"][name]
+        figure = self._figure(name)
         number = f" ({figure['post']} of the post)" if "post" in figure else ""
         return f"{figure['title']}{number}"
+
+    def _figure(self, name: str) -> dict:
+        figures = self.declared.get("figures", {})
+        _check_declared("figure", name, figures)
+        return figures[name]
 
     def _grid(self, grid: str) -> dict:
         _check_declared("grid", grid, self.declared["grids"])
@@ -144,25 +146,54 @@ class Study:
         return Path(self.results) if self.results else self.folder / "results"
 
 
-@dataclass(frozen=True)
-class Piece:
-    """The maps that one file holds: some units of a grid."""
+def read_experiment(path: str | Path) -> dict:
+    """Read an experiment's TOML file.
 
-    study: Study
-    grid: str
-    spec: MapSpec
+    Raises:
+        ValueError: there is no such file, it is no TOML, or it lacks the nets or the grids.
+    """
+    try:
+        content = tomllib.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"experiment must be a TOML file, and cannot be read: {error}") from error
+    for table in ("nets", "grids"):
+        if table not in content:
+            raise ValueError(f"{path} needs a table [{table}], got {sorted(content)}")
+    return content
 
-    @property
-    def path(self) -> Path:
-        """The file, named by the digest of spec, weights and version of the maths."""
-        digest = self.spec.digest(models.weight_digest(self.study.model(self.grid)), maps.NUMERICS)
-        return self.study._results / f"{digest}.nc"
 
-    @property
-    def count(self) -> int:
-        """How many maps it holds."""
-        spec = self.spec
-        return len(spec.units) * len(spec.tv_weights) * len(spec.lp_weights) * len(spec.seeds)
+def open_results(
+    path: str | Path, net: str | None = None, *, size: str = "full", results: Path | None = None
+) -> xr.DataTree:
+    """Open the stored maps of a whole experiment, lazily.
+
+    The grids of an experiment differ in layer, weights and seeds, and its nets in picture size: in
+    one Dataset most of it would be padding, and uint8 pictures would turn to floats. So it is a
+    tree with a Dataset, as `Study.maps` gives, for each net and grid: `tree["photos/conv2d_1"]`.
+    What holds for all is asked of the tree at once: `tree.sel(seed=0)`, `tree.mean("seed")`.
+    `analysis.pool` makes one Dataset of grids that share weights and seeds.
+
+    Args:
+        path: the experiment's TOML file.
+        net: a name under `[nets]`, whose grids are then at the top; None for all nets.
+        size: as `Study` takes it.
+        results: as `Study` takes it.
+
+    Returns:
+        A DataTree of Dask arrays, one chunk a file; nothing is read before it is used.
+
+    Raises:
+        FileNotFoundError: not everything is stored; the message says what is not.
+        ValueError: as `Study.declared`, or a file cannot be read.
+    """
+    content = read_experiment(path)
+    studies = [Study(path, name, size, results) for name in ([net] if net else content["nets"])]
+    found = {
+        grid if net else f"{study.net}/{grid}": study.open(grid)
+        for study in studies
+        for grid in study.declared["grids"]
+    }
+    return xr.DataTree.from_dict(found, name=content.get("title"))
 
 
 @cache
@@ -170,45 +201,8 @@ def _load(path: Path) -> keras.Model:
     return models.load_model(path)
 
 
-def _search(piece: Piece) -> int:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "no gradient")
-        dataset = maps.compute(piece.study.model(piece.grid), piece.spec, progress=False)
-    if not bool(dataset["done"].all()):
-        raise KeyboardInterrupt
-    store.save(dataset, piece.path)
-    return piece.count
-
-
-def _search_side_by_side(pieces: list[Piece], workers: int, bar: tqdm) -> None:
-    """Each worker process on one core; after an interrupt they finish the pieces under way."""
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    with ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupts) as pool:
-        try:
-            for future in as_completed([pool.submit(_search, piece) for piece in pieces]):
-                bar.update(future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def _plain(spec: MapSpec) -> dict:
     return {name: getattr(spec, name) for name in MapSpec.__dataclass_fields__}
-
-
-def _readable(path: Path) -> bool:
-    try:
-        store.load(path)
-    except FileNotFoundError:
-        return False
-    except ValueError:
-        path.rename(path.with_suffix(".unreadable"))
-        return False
-    return True
 
 
 def _check_declared(what: str, name: str, table: dict) -> None:
@@ -220,18 +214,28 @@ def main(arguments: list[str] | None = None) -> int:
     """Run an experiment from the command line; 130 after an interrupt, as shells do."""
     parser = argparse.ArgumentParser(prog="python -m helpers.sweep", description=__doc__)
     parser.add_argument("experiment", type=Path, help="the experiment's TOML file")
-    parser.add_argument("--net", nargs="+", required=True, help="names under [nets]")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes")
+    parser.add_argument("--net", nargs="+", help="names under [nets]; all when not given")
     parser.add_argument("--size", default="full", help="full, or a name under [sizes]")
+    parser.add_argument("--results", type=Path, help="folder of the stored maps")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, default=os.cpu_count(), help="processes here")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler's address")
     chosen = parser.parse_args(arguments)
     try:
-        for net in chosen.net:
-            study = Study(chosen.experiment, net, chosen.size)
-            pieces = study.run(workers=chosen.workers)
-            print(f"{net}: {sum(piece.count for piece in pieces)} maps in {len(pieces)} files")
+        nets = chosen.net or read_experiment(chosen.experiment)["nets"]
+        pieces = {
+            net: Study(chosen.experiment, net, chosen.size, chosen.results).pieces() for net in nets
+        }
+        every = [piece for part in pieces.values() for piece in part]
+        search_missing(every, workers=chosen.workers, scheduler=chosen.scheduler)
     except KeyboardInterrupt:
         print("interrupted; what is stored stays, and the same command goes on", file=sys.stderr)
         return 130
+    except (OSError, ValueError) as error:
+        print(f"{error}; what is stored stays", file=sys.stderr)
+        return 1
+    for net, part in pieces.items():
+        print(f"{net}: {sum(piece.count for piece in part)} maps in {len(part)} files")
     return 0
 
 

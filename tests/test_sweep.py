@@ -1,9 +1,14 @@
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import pytest
 import xarray as xr
 
 from helpers import maps, store, sweep
-from helpers.sweep import Study
+from helpers.sweep import Study, open_results
 
 EXPERIMENT = """
 [nets.tiny]
@@ -58,12 +63,6 @@ def test_a_grid_is_every_unit_weight_and_seed_as_searched_directly(study):
     same(found, direct)
 
 
-def test_what_is_stored_is_not_searched_again(study, monkeypatch):
-    first = study.maps("conv", progress=False)
-    monkeypatch.setattr(maps, "compute", lambda *a, **k: pytest.fail("searched again"))
-    same(study.maps("conv", progress=False), first)
-
-
 def test_an_interrupted_run_resumes_to_the_same_result(study, tmp_path, monkeypatch):
     whole = Study(study.path, "tiny", results=tmp_path / "other").maps("conv", progress=False)
     compute, calls = maps.compute, []
@@ -82,21 +81,48 @@ def test_an_interrupted_run_resumes_to_the_same_result(study, tmp_path, monkeypa
     assert len(calls) == 3
 
 
-def test_a_truncated_file_is_set_aside_and_made_again(study):
-    first = study.maps("out", progress=False)
-    (file,) = (study.folder / "results").glob("*.nc")
-    file.write_bytes(file.read_bytes()[:500])
-    same(study.maps("out", progress=False), first)
-    assert file.with_suffix(".unreadable").stat().st_size == 500
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from helpers import maps, sweep
+
+moment, compute, write, files = sys.argv.pop(1), maps.compute, Path.write_bytes, []
+
+def die(*ignored):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def write_half_of_the_second(path, content):
+    files.append(path)
+    write(path, content[: len(content) // len(files)])
+    if len(files) == 2:
+        die()
+
+if moment == "writing":
+    Path.write_bytes = write_half_of_the_second
+else:
+    maps.compute = lambda model, spec, **options: compute(model, spec, on_step=die, **options)
+sweep.main(sys.argv[1:])
+"""
 
 
-def test_two_workers_find_what_one_finds(study, tmp_path):
-    other = Study(study.path, "tiny", results=tmp_path / "other")
-    other.run(("conv",), workers=2, progress=False)
-    serial = study.maps("conv", progress=False)
-    both = other.maps("conv", progress=False)
-    assert len(list((tmp_path / "other").glob("*.nc"))) == 2
-    xr.testing.assert_allclose(both["raw"], serial["raw"], rtol=1e-3, atol=1e-3)
+def test_a_command_killed_twice_resumes_to_the_same_result(study, tmp_path):
+    whole = Study(study.path, "tiny", results=tmp_path / "other")
+    whole.run(progress=False)
+    results = tmp_path / "results"
+    for moment in ("writing", "searching"):
+        command = [sys.executable, "-c", KILLED, moment, study.path, "--workers", "1"]
+        killed = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+        assert [store.is_whole(p) for p in results.glob("[!.]*.nc")] == [True]
+    assert len(list(results.iterdir())) > 1  # what the kills left
+    study.run(progress=False)
+    assert sorted(p.name for p in results.iterdir()) == [
+        p.name for p in sorted((tmp_path / "other").iterdir())
+    ]
+    for grid in ("conv", "out"):
+        xr.testing.assert_identical(
+            *(s.maps(grid, progress=False).drop_attrs() for s in (study, whole))
+        )
 
 
 def test_a_changed_net_is_another_result(study):
@@ -133,8 +159,71 @@ def test_what_is_not_declared_is_named(study, call, says):
         call(study)
 
 
-def test_the_command_runs_every_grid(study, capsys):
-    code = sweep.main([str(study.path), "--net", "tiny", "--size", "small", "--workers", "1"])
+def test_figures_need_not_be_declared(study):
+    study.path.write_text(EXPERIMENT.replace("[figures.image_3]", "[elsewhere]"))
+    assert study.spec("out").units == (0, 1)
+    with pytest.raises(ValueError, match="figure must be one of"):
+        study.figure_path("image_3")
+
+
+def test_results_open_as_a_tree_unread(study):
+    study.run(progress=False)
+    tree = open_results(study.path)
+    assert list(tree) == ["tiny"]
+    assert set(tree["tiny"].children) == {"conv", "out"}
+    for grid in ("conv", "out"):
+        opened = tree["tiny"][grid].to_dataset()
+        assert all(variable.chunks for variable in opened.data_vars.values())
+        xr.testing.assert_identical(opened.compute(), study.maps(grid, progress=False))
+    assert set(open_results(study.path, "tiny").children) == {"conv", "out"}
+    one = tree.sel(seed=0).mean("unit")["tiny/conv/activation_raw"]
+    assert one.sizes == {"tv_weight": 2, "lp_weight": 1}
+
+
+def test_results_that_are_not_all_stored_are_counted(study):
+    study.run(("conv",), progress=False)
+    with pytest.raises(FileNotFoundError, match="2 of 2 maps of grid 'out' of net 'tiny'"):
+        open_results(study.path)
+
+
+def test_an_experiment_that_is_none_is_named(study, tmp_path):
+    with pytest.raises(ValueError, match="experiment must be a TOML file"):
+        open_results(tmp_path / "nothing.toml")
+    study.path.write_text("[nets.tiny]")
+    with pytest.raises(ValueError, match=r"needs a table \[grids\]"):
+        open_results(study.path)
+
+
+def test_the_command_runs_every_grid_of_every_net(study, capsys):
+    code = sweep.main([str(study.path), "--size", "small", "--workers", "1"])
     assert code == 0
     assert "tiny: 6 maps in 2 files" in capsys.readouterr().out
-    assert all(store.load(p)["done"].all() for p in (study.folder / "results").glob("*.nc"))
+    assert len(open_results(study.path, size="small").leaves) == 2
+
+
+def test_the_command_says_what_is_wrong(study, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for wrong, says in (
+        (["--net", "huge"], "net must be one of ['tiny'], got 'huge'"),
+        (["--workers", "1", "--results", str(tmp_path / "file" / "x")], "file/x must be a folder"),
+    ):
+        assert sweep.main([str(study.path), *wrong]) == 1
+        assert says in capsys.readouterr().err
+
+
+def test_an_interrupted_command_says_so(study, monkeypatch, capsys):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(maps, "compute", interrupted)
+    assert sweep.main([str(study.path), "--workers", "1"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_the_whole_grid_of_experiment_1_is_declared():
+    whole = Path(__file__).parent.parent / "experiments" / "experiment1" / "whole.toml"
+    for net in sweep.read_experiment(whole)["nets"]:
+        specs = [Study(whole, net).spec(grid) for grid in Study(whole, net).declared["grids"]]
+        assert [len(spec.units) for spec in specs] == [32, 32, 64, 64, 32, 2]
+        assert {spec.tv_weights for spec in specs} == {tuple(10.0**k for k in range(-5, 4))}
+        assert {spec.seeds for spec in specs} == {(0, 1, 2)}
