@@ -1,0 +1,290 @@
+"""Experiments on nets of other shapes: declared in TOML, trained, measured, kept as numbers.
+
+`python -m helpers.architectures experiments/experiment4/experiment.toml` trains and measures
+whatever net is not measured yet (one small file each, in `results` beside the TOML file), and
+writes `measured.nc` from all of them. The nets themselves are not kept.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+import xarray as xr
+from tqdm.auto import tqdm
+
+from helpers import analysis, faces, maps, richness, store, training
+from helpers.faces import Faces
+from helpers.outside import STYLES, outside_faces
+from helpers.richness import LAST_CONVOLUTION, OUTPUT, MapSettings
+
+PHOTOGRAPHS = "photographs"
+SHOWN_UNITS = 4
+PRUNED_ON = 200
+"""About so many images decide the order in which units are switched off."""
+PACKAGES = ("keras", "tensorflow", "numpy")
+
+
+@dataclass(frozen=True)
+class NetShape:
+    """One architecture, and how long it learns.
+
+    Attributes:
+        filters: units of each convolution.
+        dense: units of each hidden dense layer, at least one layer.
+        epochs: times through the images; 0 leaves it as it was initialised, a control.
+        seeds: one net is trained for each.
+    """
+
+    filters: tuple[int, ...]
+    dense: tuple[int, ...] = training.DENSE
+    epochs: int = 8
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment, as its TOML file declares it.
+
+    Attributes:
+        title: what it asks.
+        nets: architectures by name.
+        reference: name of the net that the others' output maps are compared with.
+        faces: `people`, `per_person` and `seed` of the rendered faces, and `unseen`, the share of
+            the people that no net learns from.
+        outside: `people`, `per_person` and `seed` of the faces of other styles.
+        maps: how maps are searched.
+        pruning: shares of a convolution's units that are switched off; none for no pruning.
+    """
+
+    title: str
+    nets: dict[str, NetShape]
+    reference: str
+    faces: dict = field(default_factory=dict)
+    outside: dict = field(default_factory=dict)
+    maps: MapSettings = MapSettings()
+    pruning: tuple[float, ...] = ()
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "Plan":
+        """Read a plan.
+
+        Raises:
+            ValueError: not TOML, an unknown or missing key, or `reference` is not among the nets.
+        """
+        values = tomllib.loads(Path(path).read_text())
+        shared = values.pop("training", {})
+        nets = values.pop("nets", {})
+        values["nets"] = {name: _built(NetShape, shared | net) for name, net in nets.items()}
+        values["maps"] = _built(MapSettings, values.get("maps", {}))
+        plan = _built(cls, values)
+        if plan.reference not in plan.nets:
+            raise ValueError(f"reference must be one of {list(plan.nets)}, got {plan.reference!r}")
+        return plan
+
+    @cached_property
+    def known_and_unseen(self) -> tuple[Faces, Faces]:
+        """Rendered faces: of the people that nets learn from, and of others."""
+        options = {"seed": 0, "unseen": 0.25} | self.faces
+        share, seed = options.pop("unseen"), options["seed"]
+        return faces.split_by_person(faces.load_faces("rendered", **options), share, seed=seed)
+
+    @cached_property
+    def outside_sets(self) -> dict[str, Faces]:
+        """Faces of each style."""
+        return {style: outside_faces(style, **self.outside) for style in STYLES}
+
+
+def run(path: str | Path, *, photographs: str | Path | None = None, progress: bool = True) -> Path:
+    """Train and measure every net that is not measured yet, and write `measured.nc`.
+
+    Args:
+        path: the experiment's TOML file.
+        photographs: folder or archive of the CMU Face Images, to test on them too.
+        progress: show a bar.
+
+    Returns:
+        The path of `measured.nc`, beside the TOML file.
+
+    Raises:
+        ValueError: the plan is not legal.
+    """
+    path = Path(path)
+    plan = Plan.from_toml(path)
+    files = {
+        (name, seed): path.parent / "results" / f"{_digest(plan, shape, seed)}.nc"
+        for name, shape in plan.nets.items()
+        for seed in shape.seeds
+    }
+    missing = [key for key, file in files.items() if not file.exists()]
+    sets = {}
+    if missing and photographs:
+        sets[PHOTOGRAPHS] = faces.load_faces("cmu", photographs)
+    for name, seed in tqdm(missing, desc="nets", disable=not progress):
+        net = trained_net(plan, plan.nets[name], seed, progress=progress)
+        pruning = plan.pruning if plan.nets[name].epochs else ()
+        store.save(measure(plan, net, sets, pruning), files[name, seed])
+    measured = collect(plan, {key: store.load(file) for key, file in files.items()})
+    return store.save(measured, path.with_name("measured.nc"))
+
+
+def trained_net(plan: Plan, shape: NetShape, seed: int, *, progress: bool = True) -> keras.Model:
+    """Train a net of a shape on the plan's known people, or only initialise it (0 epochs)."""
+    known, unseen = plan.known_and_unseen
+    how = {"filters": shape.filters, "dense": shape.dense, "seed": seed}
+    if shape.epochs == 0:
+        return training.build_net(known.images.shape[1:], len(known.class_names), **how)
+    return training.train(known, unseen, epochs=shape.epochs, progress=progress, **how).model
+
+
+def measure(
+    plan: Plan, net: keras.Model, more: dict[str, Faces], pruning: Sequence[float] = ()
+) -> xr.Dataset:
+    """Everything that is recorded of one net.
+
+    Args:
+        plan: the experiment.
+        net: takes pixels 0..255.
+        more: further faces to test it on, by name.
+        pruning: shares of a convolution's units to switch off; none for no pruning.
+
+    Returns:
+        What `richness.of_net` and `richness.pruned` return; `parameters`; over `faces` ("known
+        people", "unseen people", each style, and "photographs", NaN where they are not at hand)
+        `accuracy` (0..1) and `balanced`, the mean over the classes of the share that is right, 0.5
+        by chance; `output_maps` (output, seed, height, width, channel), uint8; and `shown`
+        (picture, ...), maps of the last convolution's first units.
+    """
+    known, unseen = plan.known_and_unseen
+    sets = {"known people": known, "unseen people": unseen} | plan.outside_sets | more
+    rows, searched = richness.of_net(net, unseen, plan.maps)
+    results = {name: training.evaluate(net, one) for name, one in sets.items()}
+    names = [*(name for name in sets if name != PHOTOGRAPHS), PHOTOGRAPHS]
+    accuracy = [results[n].accuracy if n in results else np.nan for n in names]
+    balanced = [_balanced(results[n].confusion) if n in results else np.nan for n in names]
+    deepest = max(role for role in searched if role.startswith("conv2d"))
+    shown = _display(searched[deepest]).isel(seed=0, unit=slice(SHOWN_UNITS))
+    parts = [
+        rows,
+        xr.Dataset(
+            {
+                "parameters": net.count_params(),
+                "accuracy": ("faces", accuracy),
+                "balanced": ("faces", balanced),
+                "output_maps": _display(searched[OUTPUT]).rename(unit="output"),
+                "shown": shown.rename(unit="picture").drop_vars("seed"),
+            },
+            {"faces": names},
+        ),
+    ]
+    if pruning:
+        some = known[:: max(1, len(known) // PRUNED_ON)]
+        parts.append(richness.pruned(net, some, unseen, shares=pruning))
+    return xr.merge(parts, compat="override", combine_attrs="drop")
+
+
+def collect(plan: Plan, measured: dict[tuple[str, int], xr.Dataset]) -> xr.Dataset:
+    """Join the nets' numbers over (net, training), and compare their output maps.
+
+    Returns:
+        What `measure` returns over (net, training), NaN where a net has no such layer or training;
+        `shown` and `output_maps` of the first training and seed only. And over (net, training):
+        `alike_shifted` and `alike_in_place`, the likeness of the net's output maps to those of the
+        same output of the reference nets of the other trainings; and `others_shifted` and
+        `others_in_place`, to those of the other output.
+    """
+    references = {seed: one for (name, seed), one in measured.items() if name == plan.reference}
+    rows = []
+    for (name, seed), one in measured.items():
+        others = [other["output_maps"] for s, other in references.items() if s != seed]
+        like = _likeness(one["output_maps"], xr.concat(others, "other")) if others else {}
+        numbers = one.drop_vars(("output_maps", "shown")).assign(like)
+        rows.append(numbers.expand_dims(net=[name], training=[seed]))
+    joined = xr.combine_by_coords(rows, combine_attrs="drop", join="outer")
+    first = {name: measured[name, shape.seeds[0]] for name, shape in plan.nets.items()}
+    names = xr.DataArray(list(first), dims="net", name="net")
+    pictures = {
+        "shown": xr.concat([one["shown"] for one in first.values()], names, fill_value=0),
+        "output_maps": xr.concat(
+            [one["output_maps"].isel(seed=0, drop=True) for one in first.values()], names
+        ),
+    }
+    joined = joined.reindex(net=list(first)).assign(pictures)
+    layers = [name for name in joined["layer"].values if name not in (LAST_CONVOLUTION, OUTPUT)]
+    joined = joined.reindex(layer=[*sorted(layers), LAST_CONVOLUTION, OUTPUT])
+    shapes = {name: asdict(shape) for name, shape in plan.nets.items()}
+    versions = ", ".join(f"{one} {importlib.metadata.version(one)}" for one in PACKAGES)
+    return joined.assign_attrs(
+        title=plan.title,
+        reference=plan.reference,
+        nets=json.dumps(shapes),
+        versions=versions,
+        numerics=maps.NUMERICS,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def _likeness(own: xr.DataArray, others: xr.DataArray) -> dict[str, float]:
+    measures = {"shifted": analysis.best_shift_correlation, "in_place": analysis.correlation}
+    found = {}
+    for how, measure_ in measures.items():
+        found[f"alike_{how}"] = richness.alike_to(own, others, measure=measure_)
+        found[f"others_{how}"] = richness.alike_to(own, others, same_output=False, measure=measure_)
+    return found
+
+
+def _display(happy: xr.Dataset) -> xr.DataArray:
+    return happy["display"].squeeze(["tv_weight", "lp_weight"], drop=True)
+
+
+def _balanced(confusion: np.ndarray) -> float:
+    return float((np.diag(confusion) / confusion.sum(1)).mean())
+
+
+def _digest(plan: Plan, shape: NetShape, seed: int) -> str:
+    told = [asdict(shape) | {"seeds": seed}, plan.faces, plan.outside, asdict(plan.maps)]
+    text = json.dumps([*told, plan.pruning, maps.NUMERICS], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _built(kind: type, values: dict):
+    legal = [one.name for one in fields(kind)]
+    unknown = sorted(set(values) - set(legal))
+    missing = [
+        one.name
+        for one in fields(kind)
+        if one.default is one.default_factory is dataclasses.MISSING and one.name not in values
+    ]
+    if unknown or missing:
+        raise ValueError(
+            f"{kind.__name__}: keys must be of {legal}, got unknown {unknown}, missing {missing}"
+        )
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run an experiment from the command line; 130 after an interrupt, as shells do."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.architectures", description=__doc__)
+    parser.add_argument("experiment", type=Path, help="the experiment's TOML file")
+    parser.add_argument("--photographs", type=Path, help="CMU Face Images to test on too")
+    chosen = parser.parse_args(arguments)
+    try:
+        print(run(chosen.experiment, photographs=chosen.photographs))
+    except KeyboardInterrupt:
+        print("interrupted; what is measured stays, and the same command goes on", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

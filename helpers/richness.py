@@ -1,0 +1,216 @@
+"""How rich the maps of a net are, and what its units do: one row a layer, any architecture."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import xarray as xr
+
+from helpers import ablation, census, kinds, likeness, maps, models, repeatability
+from helpers.faces import Faces
+
+INTERPRETABLE_KINDS = ("edge-like", "textured", "object-like")
+INTERPRETABLE_VERDICTS = ("stable", "several facets")
+ALL_KINDS = (*kinds.KINDS, "no map")
+LAST_CONVOLUTION, OUTPUT = "last convolution", "output"
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """How the maps of every net are searched.
+
+    An activation counts in units of its layer's scale, the median over the live units of their
+    standard deviation over images, so that a weight of a regularizer means the same in every layer
+    of every net.
+
+    Attributes:
+        convolution, dense, output: TV weights, in such units, by sort of layer.
+        lp: LP weight, in such units.
+        units: how many units of a layer, the first ones (their order is random).
+        seeds: seed inputs, at least two.
+        steps: gradient steps.
+    """
+
+    convolution: float = 0.02
+    dense: float = 0.1
+    output: float = 0.03
+    lp: float = 10.0
+    units: int = 8
+    seeds: Sequence[int] = (0, 1, 2)
+    steps: int = 200
+
+
+def mapped_layers(model: keras.Model) -> dict[str, str]:
+    """The layers that are compared, by role: each convolution, the first dense layer, the output.
+
+    The deepest convolution is there under its own name and as "last convolution".
+    """
+    infos = models.visualisable_layers(model)
+    convolutions = [info.name for info in infos if info.kind == "Conv2D"]
+    dense = [info.name for info in infos if info.kind == "Dense"]
+    roles = {name: name for name in (*convolutions, *dense[:-1][:1])}
+    return roles | {LAST_CONVOLUTION: convolutions[-1], OUTPUT: dense[-1]}
+
+
+def of_net(model: keras.Model, faces: Faces, how: MapSettings) -> tuple[xr.Dataset, dict]:
+    """Search maps of every compared layer and measure them and their units.
+
+    Args:
+        model: takes pixels 0..255, ends in a softmax.
+        faces: labelled images to judge against, of people that the net does not know.
+        how: the search.
+
+    Returns:
+        A Dataset over (layer, kind, verdict), layers as `mapped_layers` calls them, and the maps
+        by layer. `units`; `dead`, `always_on` and `twins` (0..1), shares of all units, twins those
+        whose activation correlates by 0.9 with another's; `effective_rank`; `scale`, the unit in
+        which activations count. Of the units that were mapped: `found` (0..1), the share of the
+        searches that raised the activation; `kind_share` and `verdict_share`, shares of the units;
+        `interpretable` (0..1), the share whose map is edge-like, textured or object-like and whose
+        verdict is stable or several facets; `texture`, `high_frequency` and `extent`, medians over
+        the units with a map; `alike`, the median likeness of a unit's own maps, and `others`, of
+        different units' maps (the lower, the more the layer's maps differ); `z_score`, the median
+        activation of the map as shown, in the unit's own standard deviations above its mean.
+    """
+    found, searched = {}, {}
+    for role, layer in mapped_layers(model).items():
+        if role == LAST_CONVOLUTION:
+            found[role] = found[layer]
+            continue
+        searched[role], found[role] = _of_layer(model, faces, role, layer, how)
+    rows = xr.concat(found.values(), "layer").assign_coords(layer=list(found))
+    return rows, searched
+
+
+def pruned(
+    model: keras.Model, known: Faces, unseen: Faces, *, shares: Sequence[float], random: int = 3
+) -> xr.Dataset:
+    """Accuracy of a net as ever more units of one convolution are held at their mean.
+
+    Args:
+        model: the net.
+        known: images on which the orders are made.
+        unseen: images on which accuracy is measured.
+        shares: of the layer's units that are off, 0..1.
+        random: how many random orders.
+
+    Returns:
+        `pruned_accuracy` (0..1) over (layer, order, share), order "cost" (units whose absence alone
+        costs the least loss on `known` go first), "APoZ" (those that are zero most often go first)
+        or "random", the mean of the random orders.
+    """
+    layers = mapped_layers(model)
+    found = {}
+    for role in (role for role in layers if role.startswith("conv2d")):
+        alone = ablation.one_by_one(model, known, role, fill="mean", progress=False)
+        responses = census.responses(model, known, role, progress=False)
+        measures = xr.Dataset(
+            {"cost": alone["loss_gained"], "APoZ": responses["positive"].mean("image")}
+        )
+        accuracy = ablation.in_order(
+            model, unseen, role, measures, shares=shares, random=random, fill="mean", progress=False
+        )["accuracy"]
+        is_random = accuracy["order"].str.startswith("random")
+        mean = accuracy[is_random].mean("order").expand_dims(order=["random"])
+        found[role] = xr.concat([accuracy[~is_random], mean], "order")
+    found[LAST_CONVOLUTION] = found[layers[LAST_CONVOLUTION]]
+    joined = xr.concat(found.values(), "layer").assign_coords(layer=list(found))
+    return joined.to_dataset(name="pruned_accuracy")
+
+
+def alike_to(
+    maps_of_net: xr.DataArray, others: xr.DataArray, *, same_output: bool = True, measure
+) -> float:
+    """How alike the outputs' maps of a net are to those of other nets, mean over all pairs.
+
+    Args:
+        maps_of_net: (output, seed, height, width, channel).
+        others: (net, output, seed, height, width, channel).
+        same_output: compare maps of the same output; else of two different ones.
+        measure: `analysis.best_shift_correlation` (wherever it lies) or `analysis.correlation`
+            (in place).
+    """
+    renamed = others.rename(seed="other_seed", output="other_output")
+    values = measure(maps_of_net, renamed)
+    same = values["output"] == values["other_output"]
+    return float(values.where(same == same_output).mean())
+
+
+def _of_layer(model, faces, role, layer, how: MapSettings) -> tuple[xr.Dataset, xr.Dataset]:
+    responses = census.responses(model, faces, layer, progress=False)
+    objective = "pre-activation" if role == OUTPUT else "activation"
+    by = responses
+    if role == OUTPUT:
+        by = census.responses(model, faces, layer, objective=objective, progress=False)
+    mean, deviation = by["activation"].mean("image"), by["activation"].std("image")
+    live = deviation.where(deviation > 0)
+    scale = float(live.median()) if bool(live.notnull().any()) else 1.0
+    sort = role if role == OUTPUT else "dense" if role.startswith("dense") else "convolution"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "no gradient")
+        happy = maps.happy_maps(
+            model,
+            layer,
+            range(min(how.units, responses.sizes["unit"])),
+            objective=objective,
+            tv_weights=getattr(how, sort),
+            lp_weights=how.lp,
+            seeds=how.seeds,
+            steps=how.steps,
+            activation_weight=1 / scale,
+            progress=False,
+        )
+    correlation = census.activation_correlation(model, faces, layer, progress=False)
+    everywhere = census.census(responses, selective_for=faces.class_names[-1])
+    alive = np.isfinite(np.diag(correlation)).any()
+    twin = census.twins(correlation)["twin_correlation"]
+    numbers = {
+        "units": responses.sizes["unit"],
+        "dead": float(everywhere["dead"].mean()),
+        "always_on": float(everywhere["always_on"].mean()),
+        "twins": float((twin >= census.TWINS).mean()),
+        "effective_rank": census.effective_rank(correlation) if alive else 0.0,
+        "scale": scale,
+    }
+    one = happy.squeeze(["tv_weight", "lp_weight"], drop=True)
+    z = ((one["activation_display"] - mean) / live).median()
+    looks = _looks(one, faces)
+    numbers |= {"z_score": float(z)} | looks[0]
+    judged, verdict = _judged(happy, is_local=role.startswith("conv"))
+    numbers |= judged
+    good = np.isin(looks[1], INTERPRETABLE_KINDS) & np.isin(verdict, INTERPRETABLE_VERDICTS)
+    numbers["interpretable"] = float(good.mean())
+    row = xr.Dataset(
+        numbers
+        | {
+            "kind_share": ("kind", _shares(looks[1], ALL_KINDS)),
+            "verdict_share": ("verdict", _shares(verdict, repeatability.VERDICTS)),
+        },
+        {"kind": list(ALL_KINDS), "verdict": list(repeatability.VERDICTS)},
+    )
+    return happy, row
+
+
+def _looks(one: xr.Dataset, faces: Faces) -> tuple[dict[str, float], np.ndarray]:
+    found = kinds.found(one)
+    numbers = kinds.of_maps(one).where(found).mean("seed")
+    kind = kinds.kind(numbers, kinds.levels(kinds.of_images(faces.images, one)))
+    names = {
+        "texture": "texture share", "high_frequency": "high-frequency share", "extent": "extent",
+    }  # fmt: skip
+    medians = {key: float(numbers[name].median()) for key, name in names.items()}
+    shares = {"found": float(found.mean())}
+    return shares | medians, kind.where(found.any("seed"), "no map").values
+
+
+def _judged(happy: xr.Dataset, *, is_local: bool) -> tuple[dict[str, float], np.ndarray]:
+    alike = likeness.as_pictures(happy, shifts=is_local, progress=False)
+    judged = repeatability.repeatability(happy, alike)
+    numbers = {"alike": float(judged["alike"].median()), "others": judged.attrs["null"]}
+    return numbers, judged["verdict"].values
+
+
+def _shares(values: np.ndarray, names: Sequence[str]) -> list[float]:
+    return [float((values == name).mean()) for name in names]
