@@ -6,103 +6,31 @@ writes `measured.nc` from all of them. The nets themselves are not kept.
 """
 
 import argparse
-import dataclasses
 import datetime
-import hashlib
 import importlib.metadata
 import json
 import sys
-import tomllib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
 from helpers import analysis, faces, maps, richness, store, training
 from helpers.faces import Faces
-from helpers.outside import STYLES, outside_faces
-from helpers.richness import LAST_CONVOLUTION, OUTPUT, MapSettings
+from helpers.plans import NetShape, Plan
+from helpers.richness import LAST_CONVOLUTION, OUTPUT
 
 PHOTOGRAPHS = "photographs"
 SHOWN_UNITS = 4
-PRUNED_ON = 200
-"""About so many images decide the order in which units are switched off."""
+PRUNED_ON, PRUNED_FOR = 100, 200
+"""About so many images of known people decide the order in which units are switched off, and so
+many of unseen people tell what it costs."""
 PACKAGES = ("keras", "tensorflow", "numpy")
-
-
-@dataclass(frozen=True)
-class NetShape:
-    """One architecture, and how long it learns.
-
-    Attributes:
-        filters: units of each convolution.
-        dense: units of each hidden dense layer, at least one layer.
-        epochs: times through the images; 0 leaves it as it was initialised, a control.
-        seeds: one net is trained for each.
-    """
-
-    filters: tuple[int, ...]
-    dense: tuple[int, ...] = training.DENSE
-    epochs: int = 8
-    seeds: tuple[int, ...] = (0, 1, 2)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """An experiment, as its TOML file declares it.
-
-    Attributes:
-        title: what it asks.
-        nets: architectures by name.
-        reference: name of the net that the others' output maps are compared with.
-        faces: `people`, `per_person` and `seed` of the rendered faces, and `unseen`, the share of
-            the people that no net learns from.
-        outside: `people`, `per_person` and `seed` of the faces of other styles.
-        maps: how maps are searched.
-        pruning: shares of a convolution's units that are switched off; none for no pruning.
-    """
-
-    title: str
-    nets: dict[str, NetShape]
-    reference: str
-    faces: dict = field(default_factory=dict)
-    outside: dict = field(default_factory=dict)
-    maps: MapSettings = MapSettings()
-    pruning: tuple[float, ...] = ()
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> "Plan":
-        """Read a plan.
-
-        Raises:
-            ValueError: not TOML, an unknown or missing key, or `reference` is not among the nets.
-        """
-        values = tomllib.loads(Path(path).read_text())
-        shared = values.pop("training", {})
-        nets = values.pop("nets", {})
-        values["nets"] = {name: _built(NetShape, shared | net) for name, net in nets.items()}
-        values["maps"] = _built(MapSettings, values.get("maps", {}))
-        plan = _built(cls, values)
-        if plan.reference not in plan.nets:
-            raise ValueError(f"reference must be one of {list(plan.nets)}, got {plan.reference!r}")
-        return plan
-
-    @cached_property
-    def known_and_unseen(self) -> tuple[Faces, Faces]:
-        """Rendered faces: of the people that nets learn from, and of others."""
-        options = {"seed": 0, "unseen": 0.25} | self.faces
-        share, seed = options.pop("unseen"), options["seed"]
-        return faces.split_by_person(faces.load_faces("rendered", **options), share, seed=seed)
-
-    @cached_property
-    def outside_sets(self) -> dict[str, Faces]:
-        """Faces of each style."""
-        return {style: outside_faces(style, **self.outside) for style in STYLES}
 
 
 def run(path: str | Path, *, photographs: str | Path | None = None, progress: bool = True) -> Path:
@@ -122,7 +50,7 @@ def run(path: str | Path, *, photographs: str | Path | None = None, progress: bo
     path = Path(path)
     plan = Plan.from_toml(path)
     files = {
-        (name, seed): path.parent / "results" / f"{_digest(plan, shape, seed)}.nc"
+        (name, seed): path.parent / "results" / f"{plan.digest(name, seed)}.nc"
         for name, shape in plan.nets.items()
         for seed in shape.seeds
     }
@@ -172,8 +100,7 @@ def measure(
     names = [*(name for name in sets if name != PHOTOGRAPHS), PHOTOGRAPHS]
     accuracy = [results[n].accuracy if n in results else np.nan for n in names]
     balanced = [_balanced(results[n].confusion) if n in results else np.nan for n in names]
-    deepest = max(role for role in searched if role.startswith("conv2d"))
-    shown = _display(searched[deepest]).isel(seed=0, unit=slice(SHOWN_UNITS))
+    shown = _display(searched[LAST_CONVOLUTION]).isel(seed=0, unit=slice(SHOWN_UNITS))
     parts = [
         rows,
         xr.Dataset(
@@ -188,9 +115,9 @@ def measure(
         ),
     ]
     if pruning:
-        some = known[:: max(1, len(known) // PRUNED_ON)]
-        parts.append(richness.pruned(net, some, unseen, shares=pruning))
-    return xr.merge(parts, compat="override", combine_attrs="drop")
+        few = _some(known, PRUNED_ON), _some(unseen, PRUNED_FOR)
+        parts.append(richness.pruned(net, *few, shares=pruning))
+    return xr.merge(parts, join="outer", compat="override", combine_attrs="drop")
 
 
 def collect(plan: Plan, measured: dict[tuple[str, int], xr.Dataset]) -> xr.Dataset:
@@ -205,23 +132,20 @@ def collect(plan: Plan, measured: dict[tuple[str, int], xr.Dataset]) -> xr.Datas
     """
     references = {seed: one for (name, seed), one in measured.items() if name == plan.reference}
     rows = []
-    for (name, seed), one in measured.items():
+    for (_, seed), one in measured.items():
         others = [other["output_maps"] for s, other in references.items() if s != seed]
         like = _likeness(one["output_maps"], xr.concat(others, "other")) if others else {}
-        numbers = one.drop_vars(("output_maps", "shown")).assign(like)
-        rows.append(numbers.expand_dims(net=[name], training=[seed]))
-    joined = xr.combine_by_coords(rows, combine_attrs="drop", join="outer")
-    first = {name: measured[name, shape.seeds[0]] for name, shape in plan.nets.items()}
-    names = xr.DataArray(list(first), dims="net", name="net")
-    pictures = {
-        "shown": xr.concat([one["shown"] for one in first.values()], names, fill_value=0),
-        "output_maps": xr.concat(
-            [one["output_maps"].isel(seed=0, drop=True) for one in first.values()], names
-        ),
-    }
-    joined = joined.reindex(net=list(first)).assign(pictures)
-    layers = [name for name in joined["layer"].values if name not in (LAST_CONVOLUTION, OUTPUT)]
-    joined = joined.reindex(layer=[*sorted(layers), LAST_CONVOLUTION, OUTPUT])
+        rows.append(one.drop_vars(("output_maps", "shown", "output", "seed")).assign(like))
+    row = pd.MultiIndex.from_tuples(measured, names=["net", "training"])
+    joined = xr.concat(rows, "row", join="outer", coords="minimal", compat="override")
+    joined = joined.assign_coords(xr.Coordinates.from_pandas_multiindex(row, "row")).unstack("row")
+    first = [measured[name, shape.seeds[0]] for name, shape in plan.nets.items()]
+    outputs = [one["output_maps"].isel(seed=0, drop=True) for one in first]
+    joined["output_maps"] = xr.concat(outputs, pd.Index(plan.nets, name="net"))
+    joined["shown"] = xr.concat([one["shown"] for one in first], pd.Index(plan.nets, name="net"))
+    layers = sorted(set(joined["layer"].values) - {LAST_CONVOLUTION, OUTPUT})
+    joined = joined.sel(net=list(plan.nets), layer=[*layers, LAST_CONVOLUTION, OUTPUT])
+    joined = joined.transpose("net", "training", ...)
     shapes = {name: asdict(shape) for name, shape in plan.nets.items()}
     versions = ", ".join(f"{one} {importlib.metadata.version(one)}" for one in PACKAGES)
     return joined.assign_attrs(
@@ -232,6 +156,10 @@ def collect(plan: Plan, measured: dict[tuple[str, int], xr.Dataset]) -> xr.Datas
         numerics=maps.NUMERICS,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _some(whole: Faces, count: int) -> Faces:
+    return whole[np.random.default_rng(0).permutation(len(whole))[:count]]
 
 
 def _likeness(own: xr.DataArray, others: xr.DataArray) -> dict[str, float]:
@@ -249,27 +177,6 @@ def _display(happy: xr.Dataset) -> xr.DataArray:
 
 def _balanced(confusion: np.ndarray) -> float:
     return float((np.diag(confusion) / confusion.sum(1)).mean())
-
-
-def _digest(plan: Plan, shape: NetShape, seed: int) -> str:
-    told = [asdict(shape) | {"seeds": seed}, plan.faces, plan.outside, asdict(plan.maps)]
-    text = json.dumps([*told, plan.pruning, maps.NUMERICS], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _built(kind: type, values: dict):
-    legal = [one.name for one in fields(kind)]
-    unknown = sorted(set(values) - set(legal))
-    missing = [
-        one.name
-        for one in fields(kind)
-        if one.default is one.default_factory is dataclasses.MISSING and one.name not in values
-    ]
-    if unknown or missing:
-        raise ValueError(
-            f"{kind.__name__}: keys must be of {legal}, got unknown {unknown}, missing {missing}"
-        )
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 
 def main(arguments: list[str] | None = None) -> int:

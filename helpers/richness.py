@@ -47,9 +47,7 @@ def mapped_layers(model: keras.Model) -> dict[str, str]:
 
     The deepest convolution is there under its own name and as "last convolution".
     """
-    infos = models.visualisable_layers(model)
-    convolutions = [info.name for info in infos if info.kind == "Conv2D"]
-    dense = [info.name for info in infos if info.kind == "Dense"]
+    convolutions, dense = _of_kind(model, "Conv2D"), _of_kind(model, "Dense")
     roles = {name: name for name in (*convolutions, *dense[:-1][:1])}
     return roles | {LAST_CONVOLUTION: convolutions[-1], OUTPUT: dense[-1]}
 
@@ -77,15 +75,15 @@ def of_net(model: keras.Model, faces: Faces, how: MapSettings) -> tuple[xr.Datas
     found, searched = {}, {}
     for role, layer in mapped_layers(model).items():
         if role == LAST_CONVOLUTION:
-            found[role] = found[layer]
-            continue
-        searched[role], found[role] = _of_layer(model, faces, role, layer, how)
+            searched[role], found[role] = searched[layer], found[layer]
+        else:
+            searched[role], found[role] = _of_layer(model, faces, role, layer, how)
     rows = xr.concat(found.values(), "layer").assign_coords(layer=list(found))
     return rows, searched
 
 
 def pruned(
-    model: keras.Model, known: Faces, unseen: Faces, *, shares: Sequence[float], random: int = 3
+    model: keras.Model, known: Faces, unseen: Faces, *, shares: Sequence[float], random: int = 2
 ) -> xr.Dataset:
     """Accuracy of a net as ever more units of one convolution are held at their mean.
 
@@ -101,21 +99,27 @@ def pruned(
         costs the least loss on `known` go first), "APoZ" (those that are zero most often go first)
         or "random", the mean of the random orders.
     """
-    layers = mapped_layers(model)
     found = {}
-    for role in (role for role in layers if role.startswith("conv2d")):
-        alone = ablation.one_by_one(model, known, role, fill="mean", progress=False)
-        responses = census.responses(model, known, role, progress=False)
+    for layer in _of_kind(model, "Conv2D"):
+        alone = ablation.one_by_one(model, known, layer, fill="mean", progress=False)
+        responses = census.responses(model, known, layer, progress=False)
         measures = xr.Dataset(
             {"cost": alone["loss_gained"], "APoZ": responses["positive"].mean("image")}
         )
         accuracy = ablation.in_order(
-            model, unseen, role, measures, shares=shares, random=random, fill="mean", progress=False
+            model,
+            unseen,
+            layer,
+            measures,
+            shares=shares,
+            random=random,
+            fill="mean",
+            progress=False,
         )["accuracy"]
         is_random = accuracy["order"].str.startswith("random")
         mean = accuracy[is_random].mean("order").expand_dims(order=["random"])
-        found[role] = xr.concat([accuracy[~is_random], mean], "order")
-    found[LAST_CONVOLUTION] = found[layers[LAST_CONVOLUTION]]
+        found[layer] = xr.concat([accuracy[~is_random], mean], "order")
+    found[LAST_CONVOLUTION] = found[layer]
     joined = xr.concat(found.values(), "layer").assign_coords(layer=list(found))
     return joined.to_dataset(name="pruned_accuracy")
 
@@ -138,6 +142,10 @@ def alike_to(
     return float(values.where(same == same_output).mean())
 
 
+def _of_kind(model: keras.Model, kind: str) -> list[str]:
+    return [info.name for info in models.visualisable_layers(model) if info.kind == kind]
+
+
 def _of_layer(model, faces, role, layer, how: MapSettings) -> tuple[xr.Dataset, xr.Dataset]:
     responses = census.responses(model, faces, layer, progress=False)
     objective = "pre-activation" if role == OUTPUT else "activation"
@@ -147,7 +155,8 @@ def _of_layer(model, faces, role, layer, how: MapSettings) -> tuple[xr.Dataset, 
     mean, deviation = by["activation"].mean("image"), by["activation"].std("image")
     live = deviation.where(deviation > 0)
     scale = float(live.median()) if bool(live.notnull().any()) else 1.0
-    sort = role if role == OUTPUT else "dense" if role.startswith("dense") else "convolution"
+    is_local = layer in _of_kind(model, "Conv2D")
+    tv_weight = how.convolution if is_local else how.output if role == OUTPUT else how.dense
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "no gradient")
         happy = maps.happy_maps(
@@ -155,7 +164,7 @@ def _of_layer(model, faces, role, layer, how: MapSettings) -> tuple[xr.Dataset, 
             layer,
             range(min(how.units, responses.sizes["unit"])),
             objective=objective,
-            tv_weights=getattr(how, sort),
+            tv_weights=tv_weight,
             lp_weights=how.lp,
             seeds=how.seeds,
             steps=how.steps,
@@ -178,7 +187,7 @@ def _of_layer(model, faces, role, layer, how: MapSettings) -> tuple[xr.Dataset, 
     z = ((one["activation_display"] - mean) / live).median()
     looks = _looks(one, faces)
     numbers |= {"z_score": float(z)} | looks[0]
-    judged, verdict = _judged(happy, is_local=role.startswith("conv"))
+    judged, verdict = _judged(happy, is_local=is_local)
     numbers |= judged
     good = np.isin(looks[1], INTERPRETABLE_KINDS) & np.isin(verdict, INTERPRETABLE_VERDICTS)
     numbers["interpretable"] = float(good.mean())
