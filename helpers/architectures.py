@@ -55,6 +55,7 @@ def run(path: str | Path, *, photographs: str | Path | None = None, progress: bo
         for seed in shape.seeds
     }
     missing = [key for key, file in files.items() if not file.exists()]
+    missing.sort(key=lambda name_and_seed: name_and_seed[1])
     sets = {}
     if missing and photographs:
         sets[PHOTOGRAPHS] = faces.load_faces("cmu", photographs)
