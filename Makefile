@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 NETS := photos rendered
 EXPERIMENT := experiments/experiment1
+PEERS := tf-keras-vis xplique
 NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: figures test lab train format clean
+.PHONY: figures experiments test browser share lab train bench format clean
 
 figures: .venv/made
 	$(BIN)/python -m helpers.sweep $(EXPERIMENT)/experiment.toml --net $(NETS)
@@ -16,16 +17,30 @@ figures: .venv/made
 	@echo; echo "Figures:"; ls $(EXPERIMENT)/figures/*/*.png
 	@echo; echo "Pages:"; ls $(EXPERIMENT)/*.html $(EXPERIMENT)/rendered/*.html
 
-test: .venv/made
+test: .venv/made browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
+
+browser: .venv/made
+	$(BIN)/python tests/browser/install.py
+
+share: .venv/made
+	$(BIN)/python -m helpers.share
 
 lab: .venv/made
 	$(BIN)/jupyter lab notebooks/explore.ipynb
 
 train: .venv/made
 	$(BIN)/python -m helpers.training $(TRAIN)
+
+bench: .venv/made $(PEERS:%=benchmarks/.peers/%/made)
+	$(BIN)/python -m benchmarks
+
+benchmarks/.peers/%/made: benchmarks/peers-%.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --no-deps --requirement $<
+	@touch $@
 
 format: .venv/made
 	$(BIN)/ruff check --fix .
@@ -38,4 +53,4 @@ format: .venv/made
 	@touch $@
 
 clean:
-	rm -rf .venv $(EXPERIMENT)/results $(EXPERIMENT)/rendered
+	rm -rf .venv .browser shared_pages benchmarks/.peers experiments/*/results experiments/*/rendered

@@ -7,6 +7,7 @@ import pandas as pd
 import xarray as xr
 from skimage.feature import structure_tensor
 
+from helpers.recipe import joined_attributes
 from helpers.spec import PICTURE
 
 PLANE = ("height", "width")
@@ -14,9 +15,22 @@ HIGH_FREQUENCY = 0.25
 """Cycles a pixel above which a frequency counts as high: half of the Nyquist frequency 0.5."""
 
 
+FRAME = 0.1
+"""Share of a picture's height and width that counts as its frame, on each side."""
+
+
 def gray(pictures: xr.DataArray) -> xr.DataArray:
     """Mean over `channel`: (..., height, width), in the unit of the input."""
     return pictures.astype("float64").mean("channel")
+
+
+def inner(pictures: xr.DataArray) -> xr.DataArray:
+    """The pictures without a tenth of their height and width on each side.
+
+    Many maps have a frame there, whatever the unit: fewer positions of a filter cover the border.
+    """
+    rows, columns = (round(FRAME * pictures.sizes[dim]) for dim in PLANE)
+    return pictures.isel(height=slice(rows, -rows or None), width=slice(columns, -columns or None))
 
 
 def band_share(pictures: xr.DataArray, low: float, high: float) -> xr.DataArray:
@@ -197,7 +211,7 @@ def pool(layers: Sequence[xr.Dataset]) -> xr.Dataset:
         maps.assign_coords(unit=[f"{maps.attrs['layer']} {unit}" for unit in maps["unit"].values])
         for maps in layers
     ]
-    pooled = xr.concat(named, "unit", combine_attrs="drop_conflicts")
+    pooled = xr.concat(named, "unit", combine_attrs=joined_attributes)
     return pooled.assign_attrs(layer=", ".join(maps.attrs["layer"] for maps in layers))
 
 

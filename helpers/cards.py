@@ -65,13 +65,13 @@ def describe(evidence: Evidence, unit: int) -> list[str]:
 
 
 def _verdict(evidence: Evidence, row: dict) -> str:
-    seeds, known = evidence.happy.sizes["seed"], evidence.units.attrs
+    seeds = evidence.happy.sizes["seed"]
     if row["verdict"] == NO_MAP:
         return f"Verdict: no map. Of {seeds} seeds fewer than two led beyond the seed input"
     return (
         f"Verdict: {row['verdict']}. Facets over {seeds} seeds: {row['facets']}; maps alike"
-        f" {row['alike']:.2f}, those of different units {known['null']:.2f} (level"
-        f" {known['level']:.2f})"
+        f" {row['alike']:.2f}, those of different units {row['null']:.2f} (level"
+        f" {row['level']:.2f})"
         + "".join(
             f"; {what}: {row[f'{name}_verdict']}, {row[f'{name}_alike']:.2f}"
             for name, what in (("texture", "as a texture"), ("deeper", "to the net"))
@@ -97,7 +97,7 @@ def _against_data(row: dict) -> str:
     ratio = f", {row['ratio']:.2f} of its maximum" if math.isfinite(row["ratio"]) else ""
     return (
         f"As shown: {round(row['z_score'], 1) + 0:+.1f} sd from the data's mean{ratio}, percentile"
-        f" {row['percentile_of_data']:.0f}; display gap {row['display_gap']:.2g}"
+        f" {row['percentile']:.0f}; display gap {row['display_gap']:.2g}"
     )
 
 

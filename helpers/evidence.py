@@ -24,8 +24,7 @@ class Evidence:
         field: receptive field of the layer's neurons.
         responses: what the units do on the images, by the objective of the HappyMaps.
         before: the same before the activation function.
-        units: over `unit`, the columns that `gather` names; attributes `level` and `null` of
-            `repeatability`.
+        units: over `unit`, the columns that `gather` names.
         facet: (unit, seed), which facet a map is in, 0 for none.
     """
 
@@ -64,13 +63,13 @@ def gather(
         progress: show bars.
 
     Returns:
-        The evidence. `units` holds `verdict`, `alike`, `percentile`, `facets` and `largest` of
+        The evidence. `units` holds `verdict`, `alike`, `null`, `level`, `facets` and `largest` of
         `repeatability` of the pictures (at the best shift for a convolution, else in place), the
         same named `texture_verdict` ... of their textures (convolutions only) and
         `deeper_verdict` ... of their activations in the last layer before the net's output (where
         that is deeper); `kind` ("no map" where there is none)
         and the numbers of `kinds`, means over the maps that found something; `activation_spread`;
-        `z_score`, `ratio`, `percentile_of_data` (as shown) and `display_gap` of
+        `z_score`, `ratio`, `percentile` (as shown) and `display_gap` of
         `displayed.against_data`, means over the seeds; `apoz`, `dead`, `always_on`, `light`,
         `selectivity` and `class_selectivity` of `census.census`; `twin` and `twin_correlation`, the
         unit that does most the same over the images, and `cluster`.
@@ -116,7 +115,7 @@ def gather(
         field,
         over[objective],
         over["pre-activation"],
-        merged.assign_attrs(repeat[""].attrs, layer=layer),
+        merged.assign_attrs(layer=layer),
         repeat[""]["facet"],
     )
 
@@ -139,4 +138,4 @@ def _against(happy: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
     one = happy.squeeze(["tv_weight", "lp_weight"], drop=True)
     found = displayed.against_data(one, statistics).mean("seed")
     shown = found[["z_score", "ratio", "percentile"]].sel(of="display", drop=True)
-    return shown.rename(percentile="percentile_of_data").assign(display_gap=found["display_gap"])
+    return shown.assign(display_gap=found["display_gap"])

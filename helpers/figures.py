@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from PIL import Image
 
+from helpers.recipe import Box, Recipe, png_text, recipe_of
 from helpers.spec import GRID
 from helpers.store import whole_file
 
@@ -27,17 +28,23 @@ class MapFigure(Figure):
 
     Attributes:
         alt: what the picture shows, in words.
+        recipe: what it follows from; None where it is not of maps that know it.
     """
 
     alt: str = ""
+    recipe: Recipe | None = None
 
     def png(self) -> bytes:
-        """The figure as PNG, opaque, without a date, in at most 256 colours (exact for gray)."""
+        """The figure as PNG, opaque, without a date, in at most 256 colours (exact for gray).
+
+        Its text chunks hold the text alternative and the recipe.
+        """
         raw = io.BytesIO()
         self.savefig(raw, format="png", dpi=DPI, facecolor="white")
         colours = Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE)
         small = io.BytesIO()
-        colours.save(small, format="png", optimize=True)
+        text = png_text(self.recipe, self.alt, self._boxes())
+        colours.save(small, format="png", optimize=True, pnginfo=text)
         return small.getvalue()
 
     def save(self, path: str | Path) -> "MapFigure":
@@ -45,6 +52,14 @@ class MapFigure(Figure):
         with whole_file(path) as part:
             part.write_bytes(self.png())
         return self
+
+    def _boxes(self) -> list[Box]:
+        """Where the maps are drawn, in the order of the axes."""
+        extents = [axis.get_window_extent() for axis in self.axes if axis.images]
+        height = self.bbox.height
+        return [
+            tuple(map(round, (box.x0, height - box.y1, box.x1, height - box.y0))) for box in extents
+        ]
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {
@@ -81,6 +96,7 @@ def map_grid(
                 axes[i, j].set_title(_label(columns, column), fontsize=7, pad=3)
             if j == 0:
                 axes[i, j].set_ylabel(_label(rows, row), fontsize=7)
+    figure.recipe = recipe_of(dataset, "map_grid", rows=rows, columns=columns, title=title)
     figure.alt = _alt(
         dataset,
         f"{title} Rows: {_range(dataset, rows)}. Columns: {_range(dataset, columns)}.".strip(),
@@ -124,6 +140,9 @@ def map_wall(
         axis.set_title(_label(along, dataset[along].values[i]), fontsize=7, pad=2)
         note = f"\n{notes[i]}" if len(notes) else ""
         axis.set_xlabel(f"{_activations(cell)}{note}", fontsize=6, labelpad=2)
+    figure.recipe = recipe_of(
+        dataset, "map_wall", along=along, title=title, n_columns=n_columns, notes=list(notes)
+    )
     figure.alt = _alt(dataset, f"{title} Maps of {_range(dataset, along)}.".strip())
     return figure
 

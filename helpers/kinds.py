@@ -10,7 +10,7 @@ from helpers.spec import PICTURE
 
 KINDS = ("bright", "flat", "staticky", "edge-like", "textured", "object-like", "diffuse")
 FLAT = 0.1
-"""Spatial share below which a picture is flat: nine tenths of what is seen are one colour."""
+"""Spatial share below which a picture is flat: nine tenths of what is seen are colour or frame."""
 STATICKY = 0.4
 """High-frequency share from which a picture is staticky: half of white noise's 0.80."""
 ONE_WAY = 0.5
@@ -34,15 +34,16 @@ def brightness_spread(pictures: xr.DataArray) -> xr.DataArray:
 
 
 def spatial_share(pictures: xr.DataArray) -> xr.DataArray:
-    """Share of the variance that lies between positions rather than between channels, 0..1.
+    """Share of what is seen that is a pattern, 0..1; the rest is one colour, and the frame.
 
-    `sum (x - mean over positions)^2 / sum (x - mean over all)^2`: 1 for gray, 0 for an even colour.
-    NaN for a picture of one value.
+    `mean (x - mean over positions)^2` inside of the frame, over `mean (x - mean over all)^2` of the
+    whole picture, at most 1: near 1 for a gray picture without a frame, 0 for an even colour. NaN
+    for a picture of one value.
     """
-    values = pictures.astype("float64")
-    within = ((values - values.mean(("height", "width"))) ** 2).sum(PICTURE)
-    total = ((values - values.mean(PICTURE)) ** 2).sum(PICTURE)
-    return within / total.where(total > 0)
+    whole, part = pictures.astype("float64"), analysis.inner(pictures).astype("float64")
+    within = ((part - part.mean(("height", "width"))) ** 2).mean(PICTURE)
+    total = ((whole - whole.mean(PICTURE)) ** 2).mean(PICTURE)
+    return np.minimum(within / total.where(total > 0), 1)
 
 
 def extent(pictures: xr.DataArray) -> xr.DataArray:
@@ -67,6 +68,8 @@ def extent(pictures: xr.DataArray) -> xr.DataArray:
 
 def of_maps(maps: xr.Dataset) -> xr.Dataset:
     """The numbers of maps: spectrum, edges and extent as shown, brightness of the raw map.
+
+    Spectrum, edges and extent are measured without the frame (`analysis.inner`).
 
     Args:
         maps: what `happy_maps` returns.
@@ -107,7 +110,7 @@ def kind(numbers: xr.Dataset, level: Mapping[str, float]) -> xr.DataArray:
 
     1. bright: brighter than 95 % of the real images, and than the seed input by one of its
        standard deviations (140.25).
-    2. flat: spatial share below 0.1, that is nine tenths one colour all over.
+    2. flat: spatial share below 0.1, that is nine tenths one colour, or frame.
     3. staticky: high-frequency share at or above 0.4.
     4. edge-like: edge strength at or above 0.5.
     5. textured: coarse share below 0.5, that is most energy at periods of at most 16 pixels.
@@ -143,14 +146,15 @@ def found(maps: xr.Dataset) -> xr.DataArray:
 
 
 def _numbers(shown: xr.DataArray, pixels: xr.DataArray) -> xr.Dataset:
+    part = analysis.inner(shown)
     return xr.Dataset(
         {
-            "high-frequency share": analysis.high_frequency_share(shown),
-            "texture share": analysis.texture_share(shown),
-            "coarse share": analysis.band_share(shown, 0, analysis.HIGH_FREQUENCY / 4),
+            "high-frequency share": analysis.high_frequency_share(part),
+            "texture share": analysis.texture_share(part),
+            "coarse share": analysis.band_share(part, 0, analysis.HIGH_FREQUENCY / 4),
             "spatial share": spatial_share(shown),
-            "edge strength": analysis.orientation(shown)["strength"],
-            "extent": extent(shown),
+            "edge strength": analysis.orientation(part)["strength"],
+            "extent": extent(part),
             "brightness": analysis.brightness(pixels),
             "brightness spread": brightness_spread(pixels),
         }

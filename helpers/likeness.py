@@ -1,4 +1,7 @@
-"""How alike every two maps of a layer are: as pictures, as textures, to the net."""
+"""How alike every two maps of a layer are: as pictures, as textures, to the net.
+
+Pictures and textures are compared without the frame that many maps share (`analysis.inner`).
+"""
 
 import keras
 import numpy as np
@@ -6,16 +9,19 @@ import scipy.fft
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import models
+from helpers import analysis, models
+from helpers.kinds import FLAT
 from helpers.spec import PICTURE, MapSpec
 
 
 def as_pictures(maps: xr.Dataset, *, shifts: bool = True, progress: bool = True) -> xr.DataArray:
     """How alike every two maps look, -1..1: normalised cross-correlation of the display maps.
 
-    `max over s of sum a(x, c) b(x + s, c) / (|a| |b|)` with the mean over positions taken from each
-    channel c, so that colour counts; shifts are circular (Lewis 1995, "Fast Normalized
-    Cross-Correlation", with a template as large as the picture).
+    `max over s of sum a(x, c) b(x + s, c) / (|a| |b|)` over positions x and channels c, shifts
+    circular (Lewis 1995, "Fast Normalized Cross-Correlation", with a template as large as the
+    picture); a is the map's pattern, that is less each channel's mean. A map that is nine tenths
+    one colour is compared by that colour instead: a is its channels' means less their mean, so that
+    it scores 1 with the same colour and 0 with any pattern.
 
     Args:
         maps: what `happy_maps` returns, one TV and LP weight.
@@ -28,10 +34,14 @@ def as_pictures(maps: xr.Dataset, *, shifts: bool = True, progress: bool = True)
     Raises:
         ValueError: more than one TV or LP weight.
     """
-    shown = one_weight(maps)["display"].transpose("unit", "seed", "channel", "height", "width")
+    shown = _inner_planes(maps)
     shape = shown.shape[-2:]
     planes = shown.values.reshape(-1, *shown.shape[2:]).astype("float32")
-    planes -= planes.mean((-2, -1), keepdims=True)
+    colour = planes.mean((-2, -1), keepdims=True)
+    planes -= colour
+    colour -= colour.mean(1, keepdims=True)
+    is_flat = (planes**2).mean((1, 2, 3)) < FLAT / (1 - FLAT) * (colour**2).mean((1, 2, 3))
+    planes[is_flat] = np.broadcast_to(colour, planes.shape)[is_flat]
     with np.errstate(invalid="ignore"):
         planes /= np.sqrt((planes**2).sum((1, 2, 3), keepdims=True))
     if not shifts:
@@ -62,7 +72,7 @@ def as_textures(maps: xr.Dataset) -> xr.DataArray:
     Raises:
         ValueError: more than one TV or LP weight.
     """
-    shown = one_weight(maps)["display"].transpose("unit", "seed", "channel", "height", "width")
+    shown = _inner_planes(maps)
     planes = shown.values.reshape(-1, *shown.shape[2:]).astype("float32")
     amplitudes = np.abs(scipy.fft.fft2(planes)).reshape(*planes.shape[:2], -1)[..., 1:]
     flat = amplitudes.reshape(len(planes), -1)
@@ -105,6 +115,11 @@ def one_weight(maps: xr.Dataset) -> xr.Dataset:
         if maps.sizes.get(dim, 1) != 1:
             raise ValueError(f"maps must have one {dim}, got {maps[dim].values.tolist()}")
     return maps.squeeze([dim for dim in ("tv_weight", "lp_weight") if dim in maps.dims])
+
+
+def _inner_planes(maps: xr.Dataset) -> xr.DataArray:
+    shown = analysis.inner(one_weight(maps)["display"])
+    return shown.transpose("unit", "seed", "channel", "height", "width")
 
 
 def _preprocessing(maps: xr.Dataset):

@@ -20,7 +20,7 @@ from helpers import engines, models
 from helpers.optimizer import Job
 from helpers.spec import GRID, PICTURE, PIXEL_RANGE, MapSpec
 
-NUMERICS = "2"
+NUMERICS = "3"
 """Version of the maths: a stored map is found again only by the version that made it."""
 
 LOSS_PARTS = ("activation", "lp_norm", "tv")

@@ -7,30 +7,18 @@ import argparse
 import ast
 import hashlib
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
 
 import nbformat
 import papermill
-from jinja2 import DictLoader
-from nbconvert import HTMLExporter
 
+from helpers import pages
 from helpers.store import whole_file
 
 ROOT = Path(__file__).parent.parent
-SELF_CONTAINED = """{% extends 'lab/index.html.j2' %}
-{% block html_head_js_requirejs %}{% endblock %}
-{% block html_head_js_mathjax %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
-{% block jupyter_widgets %}{% endblock %}
-{% block data_png %}
-<div class="jp-RenderedImage jp-OutputArea-output">
-<img src="data:image/png;base64,{{ output.data['image/png'] | escape_html }}"
- alt="{{ output | get_metadata('alt', 'image/png') | default('', true) | escape_html }}">
-</div>
-{% endblock %}
-"""
 
 
 def render(notebook: str | Path, output: str | Path | None = None, **parameters) -> Path:
@@ -79,11 +67,14 @@ def render(notebook: str | Path, output: str | Path | None = None, **parameters)
 
 def to_html(notebook: nbformat.NotebookNode) -> str:
     """HTML that loads nothing from a network, pictures inside with their text alternatives."""
-    exporter = HTMLExporter(
-        template_file="self_contained.html.j2",
-        extra_loaders=[DictLoader({"self_contained.html.j2": SELF_CONTAINED})],
-    )
-    return exporter.from_notebook_node(notebook)[0]
+    return pages.page(title(notebook), pages.cells(notebook))
+
+
+def title(notebook: nbformat.NotebookNode) -> str:
+    """The first heading of a notebook."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    heading = re.search(r"^ *#\s+(.+)$", text, re.M)
+    return heading[1].strip() if heading else "A notebook"
 
 
 def source_digest(notebook: str | Path) -> str:
@@ -131,11 +122,12 @@ def _clean(notebook: nbformat.NotebookNode, digest: str) -> nbformat.NotebookNod
         tags = cell.metadata.get("tags", [])
         cell.metadata = {"tags": tags} if tags else {}
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if not _is_transient(out)]
+            cell.outputs = [out for out in cell.outputs if not is_transient(out)]
     return notebook
 
 
-def _is_transient(output: nbformat.NotebookNode) -> bool:
+def is_transient(output: nbformat.NotebookNode) -> bool:
+    """Whether an output is a progress bar or a live widget, which mean nothing in a file."""
     is_stderr = output.output_type == "stream" and output.name == "stderr"
     return is_stderr or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 

@@ -16,9 +16,9 @@ import tensorflow as tf
 from keras import layers
 
 from helpers.keras_vis import ActivationMap
+from helpers.quick import ThinConv2D, with_quick_gradients
 from helpers.regularizers import lp_norm, total_variation
 from helpers.spec import PIXEL_RANGE
-from helpers.thin import ThinConv2D, with_thin_convolutions
 
 EPSILON = 1e-7
 DECAY = 0.95
@@ -151,7 +151,7 @@ class _Net:
 
 @lru_cache(maxsize=8)
 def _prepared(target: keras.Model) -> _Net:
-    model = with_thin_convolutions(target)
+    model = with_quick_gradients(target)
 
     def all_units(x, units):
         means = _means(model(x))

@@ -1,85 +1,70 @@
-"""The panel's parts: labelled controls, and a map with its caption as HTML."""
+"""What the panel says and shows of one map: words, PNG, downloads, figures as HTML."""
 
 import base64
 import io
-import math
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from html import escape
 
 import ipywidgets
+import keras
 import numpy as np
 import xarray as xr
 from PIL import Image
 
+from helpers import maps
+from helpers.figures import SYMBOLS
+from helpers.optimizer import display
+from helpers.panel_elements import Picture
 from helpers.spec import GRID, MapSpec
 
-LOG_WEIGHTS = (-5, 3)
-"""Exponents at the ends of a weight's slider; the text box beside it takes 0 as well."""
-MOST = 1e6
-WIDE = {"description_width": "9em"}
+FIELDS = {"unit": "units", "tv_weight": "tv_weights", "lp_weight": "lp_weights", "seed": "seeds"}
+"""Dim of a Dataset -> the spec's name of its values."""
 
 
-def dropdown(name: str, options: Sequence = (), value=None) -> ipywidgets.Dropdown:
-    """Make a dropdown; `value` None chooses the first option."""
-    chosen = {} if value is None else {"value": value}
-    return ipywidgets.Dropdown(options=options, description=name, style=WIDE, **chosen)
+def growing(picture: np.ndarray, spec: MapSpec) -> np.ndarray:
+    """What a person is shown of a search that is under way, as of its end.
 
-
-def integer(name: str, value: int, low: int, high: int) -> ipywidgets.BoundedIntText:
-    """Make a text box for an integer from `low` to `high`."""
-    return ipywidgets.BoundedIntText(value, min=low, max=high, description=name, style=WIDE)
-
-
-def integer_with_slider(name: str) -> tuple[ipywidgets.BoundedIntText, ipywidgets.IntSlider]:
-    """Make a text box from 0 to its `max` and a slider, linked.
-
-    The box carries the name: ipywidgets gives a slider none that a screen reader can tell.
+    Args:
+        picture: (H, W, C), pixels as the search has them.
+        spec: what is searched.
     """
-    box = integer(name, 0, 0, 0)
-    slider = ipywidgets.IntSlider(min=0, max=0, readout=False, continuous_update=False)
-    ipywidgets.link((box, "max"), (slider, "max"))
-    ipywidgets.link((box, "value"), (slider, "value"))
-    return box, slider
+    return np.rint(picture).astype("uint8") if spec.pixels == "bounded" else display(picture)
 
 
-def weight_with_slider(
-    name: str, value: float
-) -> tuple[ipywidgets.BoundedFloatText, ipywidgets.FloatLogSlider]:
-    """Make a text box from 0 to `MOST` and a logarithmic slider that follow each other.
+def find(net: keras.Model, spec: MapSpec, on_step: Callable[[int, np.ndarray], None]) -> xr.Dataset:
+    """Search without a bar and without a warning: the numbers under a map tell of no gradient."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "no gradient")
+        return maps.compute(net, spec, progress=False, on_step=on_step)
 
-    The slider stands at its nearest end for a weight beyond its ends, which the box keeps.
+
+def select(dataset: xr.Dataset, **position: int) -> xr.Dataset:
+    """Take one map out of a Dataset, dims of length 1, with the spec that asks for it alone.
+
+    Args:
+        dataset: what `happy_maps` returns.
+        **position: index along each dim that is longer than 1.
     """
-    box = ipywidgets.BoundedFloatText(value, min=0, max=MOST, description=name, style=WIDE)
-    low, high = LOG_WEIGHTS
-    slider = ipywidgets.FloatLogSlider(
-        value, min=low, max=high, step=0.1, readout=False, continuous_update=False
-    )
-
-    def nearest() -> float:
-        return min(max(box.value, 10.0**low), 10.0**high)
-
-    def to_slider(_) -> None:
-        slider.value = nearest()
-
-    def to_box(_) -> None:
-        if not math.isclose(slider.value, nearest()):
-            box.value = slider.value
-
-    box.observe(to_slider, names="value")
-    slider.observe(to_box, names="value")
-    return box, slider
+    one = dataset.isel({dim: [position.get(dim, 0)] for dim in GRID})
+    values = {field: tuple(one[dim].values.tolist()) for dim, field in FIELDS.items()}
+    spec = replace(MapSpec.from_toml(dataset.attrs["spec"]), **values)
+    return one.assign_attrs(spec=spec.to_toml())
 
 
-def display(raw: np.ndarray) -> np.ndarray:
-    """Bring a raw picture (H, W, C) to what a person is shown, uint8.
-
-    Its z-score times 0.1 plus 0.5, clipped, times 255 (keras-vis 0.4.1, `utils.deprocess_input`).
-    """
-    z_score = (raw - raw.mean()) / (raw.std() + 1e-7)
-    return (np.clip(z_score * 0.1 + 0.5, 0, 1) * 255).astype("uint8")
+def is_grid(spec: MapSpec) -> bool:
+    """Whether a spec asks for several maps."""
+    return any(len(getattr(spec, field)) > 1 for field in FIELDS.values())
 
 
-def picture(dataset: xr.Dataset) -> np.ndarray:
+def spec_of(dataset: xr.Dataset) -> MapSpec:
+    """The spec that a Dataset was made from."""
+    return MapSpec.from_toml(dataset.attrs["spec"])
+
+
+def pixels(dataset: xr.Dataset) -> np.ndarray:
     """Take the display map (H, W, C) uint8 of a Dataset of one map."""
     return _only(dataset)["display"].values
 
@@ -87,47 +72,134 @@ def picture(dataset: xr.Dataset) -> np.ndarray:
 def describe(spec: MapSpec) -> str:
     """Say which map a spec of one map asks for, in three lines."""
     tv, lp, seed = spec.tv_weights[0], spec.lp_weights[0], spec.seeds[0]
+    weight = "" if spec.activation_weight == 1 else f", weight {spec.activation_weight:g}"
     return (
         f"{spec.sign.capitalize()}Map of {spec.layer}\n"
-        f"unit {spec.units[0]}, {spec.objective}\n"
+        f"unit {spec.units[0]}, {spec.objective}{weight}\n"
         f"TV {tv:g}, LP {lp:g}, seed {seed}"
     )
 
 
+def reached(dataset: xr.Dataset) -> str:
+    """Say the activation of one map, raw → as shown, and whether the search could follow it."""
+    one = _only(dataset)
+    silent = "" if float(one["gradient_seed"]) else " (no gradient at seed)"
+    return f"{float(one['activation_raw']):.3g} → {float(one['activation_display']):.3g}{silent}"
+
+
 def caption(dataset: xr.Dataset) -> str:
     """Say which map it is and its activation, raw → as shown."""
-    one = _only(dataset)
-    raw, shown = float(one["activation_raw"]), float(one["activation_display"])
-    return f"{describe(MapSpec.from_toml(dataset.attrs['spec']))}\n{raw:.3g} → {shown:.3g}"
+    return f"{describe(spec_of(dataset))}\n{reached(dataset)}"
 
 
 def numbers(dataset: xr.Dataset) -> str:
     """Say what the search had to follow and what it reached."""
     one = _only(dataset)
     gradient = float(one["gradient_seed"])
-    follows = f"yes ({gradient:.2g} RMS)" if gradient else "no, it starts on the regularizers alone"
+    follows = f"gradient {gradient:.2g}" if gradient else "no gradient: the regularizers act alone"
     return (
-        "(activation of the raw map → of the map as shown;"
-        f" {float(one['activation_seed']):.3g} at the seed input)\n"
-        f"lowest loss: {float(one['loss'].min()):.4g}\n"
-        f"gradient at the seed input: {follows}"
+        "(raw map → map as shown)\n"
+        f"seed input: {float(one['activation_seed']):.3g}, {follows}\n"
+        f"lowest loss: {float(one['loss'].min()):.4g}"
     )
 
 
-def html(pixels: np.ndarray, text: str, *, width: int) -> str:
-    """A figure of pixels (H, W, C) uint8 with the text as alt and caption.
+def label(dim: str, value) -> str:
+    """Say a value on an axis of the grid, as "TV 0.01"."""
+    return f"{SYMBOLS[dim]} {value:g}" if dim.endswith("weight") else f"{SYMBOLS[dim]} {value}"
 
-    Each pixel is shown as a square of whole pixels, so that about `width` px are filled.
+
+def parse_values(dim: str, text: str) -> tuple[float | int, ...]:
+    """Read the values on an axis: "0.001, 0.01", and for units and seeds "0-3, 7" as well.
+
+    Raises:
+        ValueError: something in the text is no number.
     """
-    png = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(png, format="png")
-    data = base64.b64encode(png.getvalue()).decode()
+    kind = float if dim.endswith("weight") else int
+    values: list[float | int] = []
+    for part in re.split(r"[,\s]+", text.strip()):
+        span = re.fullmatch(r"(\d+)-(\d+)", part) if kind is int else None
+        try:
+            values += range(int(span[1]), int(span[2]) + 1) if span else [kind(part)]
+        except ValueError:
+            legal = "0.001, 0.01" if kind is float else "0-3, 7"
+            raise ValueError(f"{FIELDS[dim]} must be numbers like {legal}, got {text!r}") from None
+    return tuple(values)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A picture (H, W, C) uint8, gray or RGB, as a PNG file, a pixel a pixel."""
+    file = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "png")
+    return file.getvalue()
+
+
+def data_url(content: bytes, kind: str = "image/png") -> str:
+    """A file as a URL that holds it."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def whole_width(picture: np.ndarray, width: int) -> int:
+    """About `width` CSS pixels, so that a pixel (H, W, C) is shown as a square of whole ones."""
+    return max(1, round(width / picture.shape[1])) * picture.shape[1]
+
+
+def fill(shown: Picture, picture: np.ndarray, text: str, *, width: int = 256) -> None:
+    """Show a picture (H, W, C) uint8 with its lines as text alternative and caption."""
+    with shown.hold_sync():
+        shown.png = png(picture)
+        shown.width = whole_width(picture, width)
+        shown.alt = text.replace("\n", "; ")
+        shown.caption = text
+
+
+def show(shown: Picture, links: ipywidgets.HTML, dataset: xr.Dataset, of: str = "") -> None:
+    """Show the one map of a Dataset with its numbers and its downloads."""
+    fill(shown, pixels(dataset), f"{caption(dataset)}\n{numbers(dataset)}")
+    spec = spec_of(dataset)
+    links.value = downloads(file_name(spec), shown.png, spec.to_toml(), of)
+
+
+def downloads(name: str, picture: bytes, toml: str, of: str = "") -> str:
+    """HTML links that save a PNG and the spec that makes it; `of` ends their text."""
+    files = ("PNG", data_url(picture)), ("TOML", data_url(toml.encode(), "application/toml"))
+    return " &emsp; ".join(
+        f'<a download="{escape(name)}.{kind.lower()}" href="{url}"'
+        f' style="color:var(--jp-content-link-color);text-decoration:underline">'
+        f"Download {kind}{of}</a>"
+        for kind, url in files
+    )
+
+
+def file_name(spec: MapSpec) -> str:
+    """Name a map's download, without suffix."""
+    values = (f"{label(dim, getattr(spec, field)[0])}" for dim, field in FIELDS.items())
+    return re.sub(r"[^\w.+-]", "_", "_".join([f"{spec.sign}-{spec.layer}", *values]))
+
+
+def side_by_side(columns: Iterable[tuple[str, list[ipywidgets.Widget]]]) -> ipywidgets.Box:
+    """Columns of (CSS width, widgets); on a narrow page they go under each other."""
+    wrap = ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 1em", align_items="flex-start")
+    made = [
+        ipywidgets.VBox(inside, layout=ipywidgets.Layout(width=width)) for width, inside in columns
+    ]
+    return ipywidgets.Box(made, layout=wrap)
+
+
+def strip(datasets: Sequence[xr.Dataset]) -> str:
+    """HTML figures of maps side by side."""
+    shown = "".join(_figure(pixels(one), caption(one), width=128) for one in datasets)
+    style = "display:flex;flex-wrap:wrap"
+    return f'<div role="group" aria-label="Kept maps" style="{style}">{shown}</div>'
+
+
+def _figure(picture: np.ndarray, text: str, *, width: int) -> str:
     lines = text.splitlines()
-    shown = max(1, round(width / pixels.shape[1])) * pixels.shape[1]
+    shown = whole_width(picture, width)
     return (
         f'<figure style="margin:.5em;max-width:{max(shown, 160)}px">'
         f'<img alt="{escape("; ".join(lines))}" width="{shown}"'
-        f' style="image-rendering:pixelated" src="data:image/png;base64,{data}">'
+        f' style="image-rendering:pixelated" src="{data_url(png(picture))}">'
         f'<figcaption style="line-height:1.4">{"<br>".join(map(escape, lines))}</figcaption>'
         "</figure>"
     )

@@ -174,7 +174,7 @@ def _searcher(workers: int, scheduler: str | None) -> Iterator[Search]:
                 threads_per_worker=1,
                 host="127.0.0.1",
                 dashboard_address=None,
-                silence_logs=logging.ERROR,
+                silence_logs=logging.CRITICAL,
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):

@@ -13,6 +13,8 @@ import dask
 import xarray as xr
 from filelock import FileLock, Timeout
 
+from helpers.recipe import joined_attributes
+
 COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
 SEAL = b"\nsha256 "
 SEAL_SIZE = len(SEAL) + 64
@@ -77,7 +79,7 @@ def open_together(paths: Sequence[str | Path], dim: str) -> xr.Dataset:
         coords="minimal",
         compat="override",
         join="exact",
-        combine_attrs="drop_conflicts",
+        combine_attrs=joined_attributes,
     )
 
 

@@ -4,7 +4,6 @@
 """
 
 import argparse
-import os
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import xarray as xr
 
 from helpers import maps, models, store
 from helpers.pieces import Piece, in_pieces, search_missing
+from helpers.recipe import joined_attributes
 from helpers.spec import MapSpec
 
 UNITS_PER_FILE = 8
@@ -87,7 +87,7 @@ class Study:
     def maps(self, grid: str, *, progress: bool = True) -> xr.Dataset:
         """The maps of a grid: read from the store, searched first where they are not there."""
         stored = [store.load(piece.path) for piece in self.run((grid,), progress=progress)]
-        return xr.concat(stored, "unit", combine_attrs="drop_conflicts")
+        return xr.concat(stored, "unit", combine_attrs=joined_attributes)
 
     def open(self, grid: str) -> xr.Dataset:
         """The stored maps of a grid, opened and not read: values are read where they are used.
@@ -218,7 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--size", default="full", help="full, or a name under [sizes]")
     parser.add_argument("--results", type=Path, help="folder of the stored maps")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=int, default=os.cpu_count(), help="processes here")
+    where.add_argument("--workers", type=int, default=1, help="processes on this machine")
     where.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler's address")
     chosen = parser.parse_args(arguments)
     try:

@@ -1,69 +1,61 @@
-"""The interactive panel: choose a unit and weights, watch the map grow, keep maps to compare."""
+"""The interactive panel: move a control, watch the map grow, sweep two axes, keep and compare."""
 
-import threading
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
-from html import escape
-from pathlib import Path
+import tomllib
+from collections.abc import Callable
 
 import ipywidgets
 import keras
 import numpy as np
 import xarray as xr
 
-from helpers import figures, maps, models
+from helpers import figures, models
 from helpers import panel_parts as parts
-from helpers.spec import OBJECTIVES, MapSpec
+from helpers.panel_controls import Controls
+from helpers.panel_elements import Picture, Status, button
+from helpers.panel_nets import Nets
+from helpers.panel_search import Newest
+from helpers.panel_sweep import SweepView
+from helpers.spec import MapSpec
 
 STEPS_PER_PICTURE = 20
-INFERRED = "read from the model"
-
-
-class StoppedError(Exception):
-    """The person at the panel asked the search to stop."""
 
 
 class Panel(ipywidgets.VBox):
-    """Controls of one map, its picture while it grows, and a strip of kept maps.
+    """One map that grows at each move of a control, a sweep, and a strip of kept maps.
 
-    Every control is an attribute, named as in `MapSpec` (`layer`, `unit`, `tv_weight`, `lp_weight`,
-    `activation_weight`, `sign`, `objective`, `steps`, `seed`, `engine`, `preprocessing`; `model`,
-    `path`, `render_button`, `stop_button`, `keep_button`, `clear_button`): set its `value` or
-    `click()` it. The search that a click starts runs in a thread of its own.
+    A move starts the search in a thread of its own, and cancels the one before it.
 
     Attributes:
+        controls: what map is asked for; set `controls.tv_weight.value`, `controls.unit.value` ...
+        sweep: the view of maps over two axes.
+        render_button, stop_button, keep_button, clear_button, apply_button: `click()` them.
+        toml: text box with the spec, to copy or to paste one into.
+        picture, status: what is found, and what is going on.
         results: Datasets of the kept maps, in order.
     """
 
-    def __init__(
-        self,
-        nets: keras.Model | str | Path | Mapping[str, keras.Model | str | Path],
-        *,
-        preprocessing: models.Preprocessing | None = None,
-    ):
-        """Load the nets and choose the first layer of the first.
+    def __init__(self, nets: Nets, *, preprocessing: models.Preprocessing | None = None, **chosen):
+        """Load the nets and set the controls; `render` or the first move starts a search.
 
         Args:
             nets: a Keras model, the path of one, or several under their names.
             preprocessing: what the nets expect, as `helpers.models.from_pixels` takes it.
+            **chosen: values of controls, by name: `layer`, `unit`, `tv_weight`, `lp_weight`,
+                `activation_weight`, `seed`, `sign`, `objective`, `steps`, `engine`, `pixels`.
 
         Raises:
-            ValueError: a net cannot be loaded, or preprocessing is not legal.
+            ValueError: a net cannot be loaded, or an argument is not legal.
         """
         super().__init__()
-        named = nets if isinstance(nets, Mapping) else {_name(nets): nets}
-        self._nets = {name: models.load_model(net) for name, net in named.items()}
-        if preprocessing is not None:
-            for net in self._nets.values():
-                models.resolve_preprocessing(net, preprocessing)
         self.results: list[xr.Dataset] = []
         self._last: xr.Dataset | None = None
-        self._shown: tuple[np.ndarray, str] | None = None
-        self._stop = threading.Event()
-        self._worker: threading.Thread | None = None
-        self._build(preprocessing)
-        self._choose_model()
+        self._shown: list[tuple[np.ndarray, str]] = []
+        self._search = Newest()
+        self.status, self.picture = Status(), Picture()
+        self.controls = Controls(nets, preprocessing, self.status, self._moved, **chosen)
+        self.sweep = SweepView(self.controls, self._search, self._keep)
+        self._build()
 
     @property
     def spec(self) -> MapSpec:
@@ -72,54 +64,59 @@ class Panel(ipywidgets.VBox):
         Raises:
             ValueError: a value is not legal for the net.
         """
-        values = {name: getattr(self, name).value for name in ("sign", "objective", "engine")}
-        preprocessing = self.preprocessing.value
-        return maps.make_spec(
-            self._nets[self.model.value],
-            self.layer.value,
-            self.unit.value,
-            tv_weights=self.tv_weight.value,
-            lp_weights=self.lp_weight.value,
-            seeds=self.seed.value,
-            steps=self.steps.value,
-            activation_weight=self.activation_weight.value,
-            preprocessing=None if preprocessing == INFERRED else preprocessing,
-            **values,
-        )
+        return self.controls.spec
 
     def render(self) -> None:
-        """Search the map in this thread and show it, as "Run all" needs it.
+        """Search the map and wait for it, as "Run all" needs it.
 
         Raises:
             ValueError: a value is not legal; the panel's status says so too.
         """
-        if error := self._attempt(lambda: self._prepare()()):
+        if error := self._moved() or self._search.result():
             raise error
 
-    def stop(self) -> None:
-        """Stop the search at its next step; the picture so far stays."""
-        self._stop.set()
-
     def wait(self) -> None:
-        """Wait until a search that a click started has ended."""
-        if self._worker:
-            self._worker.join()
+        """Wait until the search that was started last has ended."""
+        self._search.result()
 
     def keep(self) -> None:
-        """Put the finished map into the strip."""
+        """Put the finished map into the strip.
+
+        Raises:
+            ValueError: no map is finished, or it is in the strip already.
+        """
         if self._last is None:
             raise ValueError("there is no finished map to keep: render one first")
-        if any(kept is self._last for kept in self.results):
-            raise ValueError("this map is kept already")
-        self.results.append(self._last)
-        self._show_strip()
-        self._say(f"Kept: {len(self.results)} in the strip.")
+        self._keep(self._last)
 
     def clear(self) -> None:
         """Empty the strip."""
         self.results.clear()
-        self._show_strip()
-        self._say("The strip is empty.")
+        self.strip.value = ""
+        self.status.say("The strip is empty.")
+
+    def apply(self, toml: str) -> None:
+        """Move the controls, and the axes of the sweep, to a spec as TOML.
+
+        Raises:
+            ValueError: it is no spec, or asks for what the chosen model does not have.
+        """
+        try:
+            spec = MapSpec.from_toml(toml)
+        except tomllib.TOMLDecodeError as error:
+            raise ValueError(f"the spec must be TOML: {error}") from error
+        self.controls.put(spec)
+        if parts.is_grid(spec):
+            self.sweep.put(spec)
+
+    def stopped(self) -> None:
+        """Say that the search was stopped; the picture so far stays."""
+        step, steps = self.status.value, self.status.max
+        self.status.say(
+            f"Stopped after step {step} of {steps}; the picture is of that step."
+            if step
+            else "Stopped before the first step."
+        )
 
     def figure(self) -> figures.MapFigure:
         """Draw the kept maps, or the picture shown last where none is kept, to stay in a file.
@@ -127,178 +124,101 @@ class Panel(ipywidgets.VBox):
         Raises:
             ValueError: nothing was rendered yet.
         """
-        if self.results:
-            title, shown = "Kept maps", [_shown(kept) for kept in self.results]
-        elif self._shown:
-            title, shown = "The map shown last", [self._shown]
-        else:
+        kept = [(parts.pixels(one), parts.caption(one)) for one in self.results]
+        shown = kept or self._shown
+        if not shown:
             raise ValueError("there is no picture yet: render a map first")
         figure = figures.contact_sheet(
             [pixels / 255 for pixels, _ in shown],
             [caption for _, caption in shown],
-            title=f"{title}. a → b: activation of the raw map → of the map as shown.",
+            title=f"{'Kept maps' if kept else 'The map shown last'}."
+            " a → b: activation of the raw map → of the map as shown.",
             n_columns=4,
         )
         figure.alt = figure.alt.replace("\n", "; ")
         return figure
 
-    def _build(self, preprocessing: models.Preprocessing | None) -> None:
-        given = [] if preprocessing in (None, *models.PREPROCESSINGS) else [preprocessing]
-        self.model = parts.dropdown("Model", list(self._nets))
-        self.path = ipywidgets.Text(
-            description="Another model",
-            placeholder="path of a .keras or .h5 file, then Enter",
+    def _build(self) -> None:
+        buttons = {
+            "Render": self._start,
+            "Stop": self._search.stop,
+            "Keep": self.keep,
+            "Clear strip": self.clear,
+            "Apply": lambda: self.apply(self.toml.value),
+        }
+        made = [self._button(name, call) for name, call in buttons.items()]
+        self.render_button, self.stop_button, self.keep_button = made[:3]
+        self.clear_button, self.apply_button = made[3:]
+        self.links, self.strip = ipywidgets.HTML(), ipywidgets.HTML()
+        self.toml = ipywidgets.Textarea(
+            description="Spec as TOML",
             continuous_update=False,
-            style=parts.WIDE,
+            rows=14,
+            style={"description_width": "auto"},
+            layout=ipywidgets.Layout(width="auto", flex_flow="column", align_items="stretch"),
         )
-        self.preprocessing = parts.dropdown(
-            "Input", [INFERRED, *models.PREPROCESSINGS, *given], preprocessing or INFERRED
-        )
-        self.layer = parts.dropdown("Layer")
-        self.unit, unit_slider = parts.integer_with_slider("Unit")
-        self.sign = ipywidgets.ToggleButtons(
-            options=[("HappyMap", "happy"), ("SadMap", "sad")], description="Map", style=parts.WIDE
-        )
-        self.objective = parts.dropdown("Objective", OBJECTIVES)
-        self.activation_weight, act_slider = parts.weight_with_slider("Activation weight", 1.0)
-        self.tv_weight, tv_slider = parts.weight_with_slider("TV weight", 10)
-        self.lp_weight, lp_slider = parts.weight_with_slider("LP weight", 10)
-        self.steps = parts.integer("Steps", 200, 1, 10_000)
-        self.seed = parts.integer("Seed", 0, 0, 2**31 - 1)
-        self.engine = parts.dropdown("Engine", list(maps.ENGINES))
-        self.render_button = ipywidgets.Button(description="Render", button_style="primary")
-        self.stop_button = ipywidgets.Button(description="Stop")
-        self.keep_button = ipywidgets.Button(description="Keep")
-        self.clear_button = ipywidgets.Button(description="Clear strip")
-        self.progress = ipywidgets.IntProgress(description="Progress", style=parts.WIDE)
-        self.status, self.picture, self.strip = (ipywidgets.HTML() for _ in range(3))
-
-        self._on_change(self.model, self._choose_model)
-        self._on_change(self.path, self._add_path)
-        self._on_change(self.layer, self._choose_layer)
-        self._on_change(self.sign, self._choose_sign)
-        for button, call in (
-            (self.render_button, self._start),
-            (self.stop_button, self.stop),
-            (self.keep_button, self.keep),
-            (self.clear_button, self.clear),
-        ):
-            button.on_click(lambda _, call=call: self._attempt(call))
-
+        self.toml.add_class("happymaps-toml")
+        self.status.attempt(self._show_spec)
         row = ipywidgets.HBox
-        controls = ipywidgets.VBox(
-            [
-                *(self.model, self.path, self.preprocessing, self.layer),
-                row([self.unit, unit_slider]),
-                *(self.sign, self.objective),
-                row([self.activation_weight, act_slider]),
-                row([self.tv_weight, tv_slider]),
-                row([self.lp_weight, lp_slider]),
-                *(self.steps, self.seed, self.engine),
-                row([self.render_button, self.stop_button, self.keep_button, self.clear_button]),
-                *(self.progress, self.status),
-            ]
+        search = row([self.render_button, self.stop_button])
+        keeping = row([self.keep_button, self.clear_button])
+        columns = (
+            ("25em", [self.controls]),
+            ("20em", [search, self.status, self.picture, self.links, keeping]),
+            ("17em", [self.toml, self.apply_button]),
         )
-        wrap = ipywidgets.Layout(flex_flow="row wrap", grid_gap="1em")
-        self.children = [ipywidgets.Box([controls, self.picture], layout=wrap), self.strip]
+        self.children = [parts.side_by_side(columns), self.strip, self.sweep]
 
-    def _on_change(self, control: ipywidgets.Widget, call: Callable[[], None]) -> None:
-        control.observe(lambda _: self._attempt(call), names="value")
+    def _button(self, name: str, call: Callable[[], None]) -> ipywidgets.Button:
+        made = button(name)
+        made.on_click(lambda _: self.status.attempt(call))
+        return made
 
-    def _attempt(self, call: Callable[[], None]) -> Exception | None:
-        """Call, and put an error into the status in words."""
-        try:
-            call()
-        except Exception as error:
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            self._say(f"Error: {kind}{error}")
-            return error
-
-    def _say(self, text: str) -> None:
-        self.status.value = f'<div role="status">{escape(text)}</div>'
-
-    def _choose_model(self) -> None:
-        net = self._nets[self.model.value]
-        infos = models.visualisable_layers(net)
-        if not infos:
-            raise ValueError(f"{self.model.value} has no layer with units")
-        self.layer.options = [
-            (f"{info.name} ({info.kind}, {info.units} units)", info.name) for info in infos
-        ]
-        self.layer.value = infos[0].name
-        self._choose_layer()
-        shape = " x ".join(str(length) for length in net.input_shape[1:])
-        self._say(f"{self.model.value}: takes {shape}; {len(infos)} layers have units.")
-
-    def _choose_layer(self) -> None:
-        self.unit.max = models.unit_count(self._nets[self.model.value], self.layer.value) - 1
-
-    def _choose_sign(self) -> None:
-        self.objective.disabled = self.sign.value == "sad"
-        if self.objective.disabled:
-            self.objective.value = "pre-activation"
-
-    def _add_path(self) -> None:
-        if path := self.path.value.strip():
-            self._nets[path] = models.load_model(path)
-            self.model.options = list(self._nets)
-            self.model.value = path
+    def _moved(self) -> Exception | None:
+        return self.status.attempt(self._start)
 
     def _start(self) -> None:
-        self._worker = threading.Thread(
-            target=self._attempt, args=(self._prepare(),), daemon=True, name="search of a map"
-        )
-        self._worker.start()
-
-    def _prepare(self) -> Callable[[], None]:
-        """End a search that runs, and take the controls as they are now for the next."""
-        self.stop()
-        self.wait()
-        self._stop = threading.Event()
-        return partial(self._search, self._nets[self.model.value], self.spec, self._stop)
-
-    def _search(self, net: keras.Model, spec: MapSpec, stop: threading.Event) -> None:
-        began = time.monotonic()
+        self._search.cancel(self)
         self._last = None
-        self.progress.max, self.progress.value = spec.steps, 0
-        self._say("Searching ...")
-        due = 0
+        net, spec = self.controls.net, self.spec
+        self._show_spec()
+        self.status.max, self.status.value = spec.steps, 0
+        self.status.say("Searching ...")
+        self._search.start(self, lambda check: self.status.attempt(self._find, net, spec, check))
+
+    def _find(self, net: keras.Model, spec: MapSpec, check: Callable[[], None]) -> None:
+        began = time.monotonic()
+        self.links.value = ""
+        shown = -1
 
         def on_step(step: int, picture: np.ndarray) -> None:
-            nonlocal due
-            if stop.is_set() or step >= due:
-                due = step + STEPS_PER_PICTURE
-                self.progress.value = step + 1
+            nonlocal shown
+            check()
+            due = (step + 1) // STEPS_PER_PICTURE
+            if due > shown:
+                shown = due
+                self.status.value = step + 1
                 reached = f"step {step + 1} of {spec.steps}"
-                self._show(parts.display(picture), f"{parts.describe(spec)}\n{reached}")
-            if stop.is_set():
-                raise StoppedError
+                text = f"{parts.describe(spec)}\n{reached}"
+                self._shown = [(parts.growing(picture, spec), text)]
+                parts.fill(self.picture, *self._shown[0])
 
-        try:
-            dataset = maps.compute(net, spec, progress=False, on_step=on_step)
-        except StoppedError:
-            reached = self.progress.value
-            self._say(f"Stopped after step {reached} of {spec.steps}; the picture is of that step.")
-            return
-        if not dataset["done"].all():
-            raise ValueError(f"the search was interrupted before its {spec.steps} steps were done")
+        dataset = parts.find(net, spec, on_step)
+        check()
         self._last = dataset
-        self.progress.value = spec.steps
-        self._show(*_shown(dataset), parts.numbers(dataset))
-        self._say(f"Done in {time.monotonic() - began:.1f} s.")
+        self._shown = [(parts.pixels(dataset), parts.caption(dataset))]
+        self.status.value = spec.steps
+        parts.show(self.picture, self.links, dataset)
+        self.status.say(
+            f"Done in {time.monotonic() - began:.1f} s: activation {parts.reached(dataset)}."
+        )
 
-    def _show(self, pixels: np.ndarray, caption: str, numbers: str = "") -> None:
-        self._shown = pixels, caption
-        self.picture.value = parts.html(pixels, f"{caption}\n{numbers}".strip(), width=256)
+    def _show_spec(self) -> None:
+        self.toml.value = self.spec.to_toml()
 
-    def _show_strip(self) -> None:
-        kept = "".join(parts.html(*_shown(one), width=128) for one in self.results)
-        self.strip.value = f'<div style="display:flex;flex-wrap:wrap">{kept}</div>'
-
-
-def _name(net: keras.Model | str | Path) -> str:
-    return net.name if isinstance(net, keras.Model) else Path(net).stem
-
-
-def _shown(dataset: xr.Dataset) -> tuple[np.ndarray, str]:
-    return parts.picture(dataset), parts.caption(dataset)
+    def _keep(self, dataset: xr.Dataset) -> None:
+        if any(kept is dataset for kept in self.results):
+            raise ValueError("this map is kept already")
+        self.results.append(dataset)
+        self.strip.value = parts.strip(self.results)
+        self.status.say(f"Kept: {len(self.results)} in the strip.")

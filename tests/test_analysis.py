@@ -149,3 +149,22 @@ def test_what_differs_in_colour_only_counts():
     swapped = colours(-NOISE[0], NOISE[0])
     same_gray = analysis.best_shift_correlation(colours(NOISE[0], -NOISE[0]), swapped)
     assert float(same_gray[0]) < 0.3
+
+
+def test_complement_keeps_the_weights_apart_and_means_over_the_seeds():
+    a, b = NOISE[0], NOISE[1]
+    outputs = np.array([[[a, a], [a, a]], [[-a, b], [a, a]]])[:, :, None, ..., None]
+    dims = ("unit", "tv_weight", "lp_weight", "seed", *analysis.PICTURE)
+    maps = xr.Dataset({"display": (dims, outputs)}, {"unit": [0, 1], "seed": [0, 1]})
+    found = analysis.complement(maps).squeeze()
+    r = np.corrcoef(a.ravel(), b.ravel())[0, 1]
+    np.testing.assert_allclose(found["between"], [(-1 + r) / 2, 1], atol=1e-6)
+    np.testing.assert_allclose(found["alike"], [(1 - r) / 2, 1], atol=1e-6)
+
+
+def test_inner_leaves_a_tenth_out_on_each_side():
+    assert analysis.inner(pictures(NOISE[0])).shape == (1, 26, 26, 1)
+    np.testing.assert_array_equal(
+        analysis.inner(pictures(NOISE[0]))[0, 0, 0, 0], np.float32(NOISE[0][3, 3])
+    )
+    assert analysis.inner(pictures(np.ones((4, 4)))).shape == (1, 4, 4, 1)

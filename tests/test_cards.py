@@ -50,7 +50,8 @@ def test_a_card_says_verdict_kind_census_and_marks_the_maps():
     said = texts(figure)
     for part in (
         "bank unit 0",
-        "Verdict: stable",
+        f"Verdict: {EVIDENCE.units['verdict'].sel(unit=EDGE).item()}",
+        "as a texture: stable",
         "edge-like",
         "TV 0.001",
         "24 images",
@@ -87,8 +88,16 @@ def test_the_overview_groups_every_unit_once():
     assert len(pictures(figure)) == 6
     for unit in range(6):
         assert said.count(f"unit {unit}") == 1
-    assert said.index("stable (") < said.index("no map (")
+    assert said.index("repeatable (") < said.index("no map (")
     assert f"unit {TWIN}" in said and "Bank" in figure.alt
+
+
+def test_the_most_repeatable_of_a_group_come_first():
+    units = EVIDENCE.units.assign(verdict=("unit", ["stable"] * 6))
+    units["alike"] = ("unit", [0.2, 0.9, 0.5, 0.7, 0.1, 0.8])
+    said = texts(cards.layer_overview(dataclasses.replace(EVIDENCE, units=units)))
+    places = [said.index(f"unit {unit}") for unit in (1, 5, 3, 2, 0, 4)]
+    assert places == sorted(places)
 
 
 def test_the_same_evidence_makes_the_same_card():

@@ -17,6 +17,9 @@ def test_responses_of_an_edge_by_hand():
     assert float(left["most"]) == pytest.approx(step, rel=1e-4)
     assert float(left["activation"]) == pytest.approx(2 * step / side, rel=1e-4)
     assert int(left["most_column"]) == SIZE // 2 - 2 and int(left["most_row"]) == 0
+    always = RESPONSES.isel(image=1, unit=ALWAYS_ON)
+    assert float(always["least"]) == pytest.approx(2 - step / 100, rel=1e-5)
+    assert int(always["least_column"]) == SIZE // 2 - 2 and int(always["least_row"]) == 0
     assert str(left["label"].values) == "left" and str(left["person"].values) == "person0"
     brightness = float(FACES.images[1].mean()) * 255
     assert float(left["brightness"]) == pytest.approx(brightness, rel=1e-5)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from planted import DEAD, EDGE, LIGHT, TWIN, bank, images, searched
+from planted import DEAD, EDGE, LIGHT, SIZE, TWIN, bank, images, searched
 
 from helpers import evidence
 
@@ -11,7 +11,7 @@ def test_the_maps_of_planted_units_are_what_they_must_be():
     assert UNITS["kind"].sel(unit=EDGE) == "edge-like"
     assert UNITS["kind"].sel(unit=LIGHT) == "bright"
     assert UNITS["kind"].sel(unit=DEAD) == UNITS["verdict"].sel(unit=DEAD) == evidence.NO_MAP
-    assert UNITS["verdict"].sel(unit=EDGE) == "stable"
+    assert UNITS["texture_verdict"].sel(unit=EDGE) == "stable"
     assert float(UNITS["ratio"].sel(unit=EDGE)) > 1
 
 
@@ -20,7 +20,6 @@ def test_the_census_of_the_same_units_stands_beside():
     assert int(UNITS["twin"].sel(unit=LIGHT)) == TWIN
     assert int(UNITS["cluster"].sel(unit=LIGHT)) == int(UNITS["cluster"].sel(unit=TWIN))
     assert UNITS.attrs["selective_for"] == "left" and UNITS.attrs["layer"] == "bank"
-    assert UNITS.attrs["null"] <= UNITS.attrs["level"]
 
 
 def test_some_units_only():
@@ -36,3 +35,16 @@ def test_some_units_only():
 def test_what_cannot_be_judged_is_named():
     with pytest.raises(ValueError, match="at least two of seed, got 1"):
         evidence.gather(bank(), images(), searched().happy.isel(seed=[0]), progress=False)
+
+
+def test_maps_that_found_nothing_do_not_count_in_what_maps_look_like():
+    happy = searched().happy.sel(unit=[EDGE, LIGHT]).copy(deep=True)
+    first = {"unit": 0, "seed": 0}
+    happy["display"][first] = np.random.default_rng(0).integers(0, 256, (1, 1, SIZE, SIZE, 1))
+    for name in ("activation_raw", "activation_display"):
+        happy[name][first] = -1
+    found = evidence.gather(bank(), images(), happy, progress=False).units.sel(unit=EDGE)
+    others = searched().happy.sel(unit=[EDGE, LIGHT]).isel(seed=[1, 2])
+    expected = evidence.gather(bank(), images(), others, progress=False).units.sel(unit=EDGE)
+    for name in ("edge strength", "high-frequency share", "alike"):
+        assert float(found[name]) == pytest.approx(float(expected[name]), rel=1e-5)

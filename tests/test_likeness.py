@@ -10,8 +10,8 @@ AT = {"unit": 1, "seed": 1, "other_unit": 2, "other_seed": 0}
 
 
 def pair():
-    shown = NOISE["display"].values[:, 0, 0, ..., 0].astype(float)
-    return shown[1, 1], shown[2, 0]
+    inside = NOISE["display"].values[:, 0, 0, :, 2:-2, 2:-2, 0].astype(float)
+    return inside[1, 1], inside[2, 0]
 
 
 def test_in_place_it_is_pearsons_correlation():
@@ -28,6 +28,18 @@ def test_at_the_best_shift_it_is_scipys_and_symmetric():
     assert float(found.sel(AT)) == pytest.approx(expected, abs=1e-5)
     turned = found.transpose("other_unit", "other_seed", "unit", "seed")
     np.testing.assert_allclose(found, turned, atol=1e-6)
+
+
+def test_flat_maps_of_one_colour_are_alike_and_of_another_are_not():
+    colours = np.array([[1, -1, 0], [1, -1, 0], [0, 1, -1.0]])[:, None, None, None]
+    noise = np.random.default_rng(1).normal(size=(3, 1, 24, 24, 3)) / 20
+    found = likeness.as_pictures(as_maps(colours + noise), progress=False)[:, 0, :, 0]
+    assert float(found[0, 1]) > 0.99 and float(found[0, 2]) == pytest.approx(-0.5, abs=0.02)
+    patterned = colours.repeat(24, 2).repeat(24, 3) / 5 + noise
+    patterned[0] = colours[0] / 5 + np.random.default_rng(2).normal(size=(1, 24, 24, 3))
+    patterned[1] = colours[1] / 5 + np.random.default_rng(3).normal(size=(1, 24, 24, 3))
+    found = likeness.as_pictures(as_maps(patterned), shifts=False)[:, 0, :, 0]
+    assert abs(float(found[0, 1])) < 0.1 and abs(float(found[0, 2])) < 1e-5
 
 
 def test_colours_that_cancel_to_the_same_gray_are_told_apart():

@@ -110,7 +110,7 @@ def test_a_command_killed_twice_resumes_to_the_same_result(study, tmp_path):
     whole.run(progress=False)
     results = tmp_path / "results"
     for moment in ("writing", "searching"):
-        command = [sys.executable, "-c", KILLED, moment, study.path, "--workers", "1"]
+        command = [sys.executable, "-c", KILLED, moment, study.path]
         killed = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
         assert [store.is_whole(p) for p in results.glob("[!.]*.nc")] == [True]
@@ -195,7 +195,7 @@ def test_an_experiment_that_is_none_is_named(study, tmp_path):
 
 
 def test_the_command_runs_every_grid_of_every_net(study, capsys):
-    code = sweep.main([str(study.path), "--size", "small", "--workers", "1"])
+    code = sweep.main([str(study.path), "--size", "small"])
     assert code == 0
     assert "tiny: 6 maps in 2 files" in capsys.readouterr().out
     assert len(open_results(study.path, size="small").leaves) == 2
@@ -205,7 +205,7 @@ def test_the_command_says_what_is_wrong(study, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for wrong, says in (
         (["--net", "huge"], "net must be one of ['tiny'], got 'huge'"),
-        (["--workers", "1", "--results", str(tmp_path / "file" / "x")], "file/x must be a folder"),
+        (["--results", str(tmp_path / "file" / "x")], "file/x must be a folder"),
     ):
         assert sweep.main([str(study.path), *wrong]) == 1
         assert says in capsys.readouterr().err
@@ -216,7 +216,7 @@ def test_an_interrupted_command_says_so(study, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(maps, "compute", interrupted)
-    assert sweep.main([str(study.path), "--workers", "1"]) == 130
+    assert sweep.main([str(study.path)]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
 

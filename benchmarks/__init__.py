@@ -1,0 +1,1 @@
+"""Equal work for several tools in one interleaved run: `make bench`."""

@@ -1,0 +1,70 @@
+"""What the convolutions of a search cost by themselves: the machine's own rate for them."""
+
+import time
+
+import keras
+import tensorflow as tf
+
+
+def step_time(model: keras.Model, layer: str, batch: int, repeats: int) -> dict:
+    """Time what a gradient step cannot do without: each convolution, and its input gradient.
+
+    Each convolution up to `layer` runs alone on its own shapes, without bias, activation and
+    pooling, as TensorFlow's own operations in a `tf.function`.
+
+    Args:
+        model: a chain of layers that takes pictures (N, H, W, C).
+        layer: name of the last layer.
+        batch: pictures at once.
+        repeats: timed calls of each convolution.
+
+    Returns:
+        `seconds` of one step of the batch, and its `flops` (a multiplication and an addition are
+        two; input gradients count as much as the convolutions).
+    """
+    seconds = flops = 0.0
+    for conv in _convolutions(model, layer):
+        shape = (batch, *conv.input.shape[1:])
+        run = _forward_and_back(conv, shape)
+        x = tf.random.stateless_uniform(shape, (0, 0))
+        run(x)[1].numpy()
+        began = time.perf_counter()
+        for _ in range(repeats):
+            result = run(x)
+        result[1].numpy()
+        seconds += (time.perf_counter() - began) / repeats
+        rows, columns, channels_in, channels_out = conv.kernel.shape
+        positions = conv.output.shape[1] * conv.output.shape[2]
+        flops += 2 * 2 * batch * positions * rows * columns * channels_in * channels_out
+    return {"seconds": seconds, "flops": flops}
+
+
+def resized(model: keras.Model, size: int) -> keras.Model:
+    """Build the net as far as its last convolution for pictures (size, size, C), same weights."""
+    pixels = keras.Input((size, size, model.input_shape[-1]))
+    last = _convolutions(model, model.layers[-1].name)[-1]
+    copies, x = [], pixels
+    for layer in model.layers[1 : model.layers.index(last) + 1]:
+        copies.append((layer, type(layer).from_config(layer.get_config())))
+        x = copies[-1][1](x)
+    for layer, copy in copies:
+        copy.set_weights(layer.get_weights())
+    return keras.Model(pixels, x, name=f"{model.name}_{size}")
+
+
+def _convolutions(model: keras.Model, layer: str) -> list[keras.layers.Conv2D]:
+    names = [one.name for one in model.layers]
+    chain = model.layers[: names.index(layer) + 1]
+    return [one for one in chain if type(one) is keras.layers.Conv2D]
+
+
+def _forward_and_back(conv: keras.layers.Conv2D, shape: tuple[int, ...]):
+    kernel, padding = tf.constant(conv.kernel), conv.padding.upper()
+    strides = [1, *conv.strides, 1]
+
+    @tf.function
+    def run(x):
+        y = tf.nn.conv2d(x, kernel, strides, padding)
+        return y, tf.nn.conv2d_transpose(y, kernel, shape, strides, padding)
+
+    return run

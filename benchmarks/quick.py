@@ -1,0 +1,46 @@
+"""A plan that runs every part in seconds, to see that the harness works: its times mean nothing."""
+
+from functools import partial
+from pathlib import Path
+
+import keras
+from keras import layers
+
+from benchmarks.contenders import KERAS_VIS, OURS
+from benchmarks.measure import Plan
+
+
+def quick_plan(folder: Path) -> Plan:
+    """Plan two tools on a tiny net, which is saved in `folder`."""
+    conv = partial(
+        layers.Conv2D,
+        filters=4,
+        kernel_size=3,
+        activation="relu",
+        kernel_initializer=keras.initializers.GlorotUniform(seed=0),
+        bias_initializer="ones",
+    )
+    pixels = keras.Input((10, 10, 1))
+    x = layers.Rescaling(1 / 255)(pixels)
+    x = conv(name="conv2d_1")(x)
+    x = layers.MaxPooling2D()(x)
+    x = conv(name="conv2d_2")(x)
+    x = layers.Flatten()(x)
+    net = keras.Model(pixels, layers.Dense(2, activation="softmax", name="dense_1")(x))
+    path = str(folder / "tiny.keras")
+    net.save(path)
+    return Plan(
+        nets={"tiny": path},
+        tools=(OURS, KERAS_VIS),
+        peer_layers={"tiny": ("conv2d_2",)},
+        deep_layer="conv2d_2",
+        share_layers=("conv2d_2",),
+        steps=2,
+        rounds=1,
+        maps=4,
+        maps_one_by_one=1,
+        batch=4,
+        growth_maps=(1, 8),
+        growth_sizes=(10, 12),
+        panel_maps=2,
+    )

@@ -1,0 +1,135 @@
+"""One tool in a process of its own: reads requests from stdin, answers on stdout, one JSON a line.
+
+`python -m benchmarks.worker TOOL`. A request is `{"do": NAME, ...}` with a name in `ANSWERS`; the
+answer has `seconds` and such, or `error`.
+"""
+
+import importlib.metadata
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from typing import TextIO
+
+from benchmarks import contenders
+
+PACKAGES = ("tensorflow", "keras", "numpy", "keras-vis", "tf-keras-vis", "xplique")
+
+
+def about(tool: str) -> dict:
+    """Versions of the libraries here, the devices TensorFlow found and its threads."""
+    import tensorflow as tf
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return {"versions": versions, "gpus": gpus, "peak_mb": _peak_mb()}
+
+
+def search(tool: str, net: str, **work) -> dict:
+    """Time a search (seconds, the net loaded before) and check that every map is there."""
+    model = _load(net)
+    began = time.perf_counter()
+    pictures = contenders.SEARCH[tool](model, **work)
+    seconds = time.perf_counter() - began
+    count = len(work["units"]) * len(work["tv_weights"]) * len(work["seeds"])
+    expected = (count, *model.input_shape[1:])
+    if pictures.shape != expected:
+        raise ValueError(f"{tool} must return pictures {expected}, got {pictures.shape}")
+    return {"seconds": seconds, "maps": count, "peak_mb": _peak_mb()}
+
+
+def panel(tool: str, net: str, layer: str, unit: int, steps: int) -> dict:
+    """Render one map in the panel: seconds until its first picture, and until it is done."""
+    shown = _panel(net)
+    shown.engine.value = {contenders.OURS: "batched"}.get(tool, tool)
+    shown.layer.value, shown.unit.value, shown.steps.value = layer, unit, steps
+    times = []
+    began = time.perf_counter()
+    watch = lambda _: times.append(time.perf_counter() - began)  # noqa: E731
+    shown.picture.observe(watch, "value")
+    shown.render()
+    done = time.perf_counter() - began
+    shown.picture.unobserve(watch, "value")
+    return {"first": times[0], "finished": done, "peak_mb": _peak_mb()}
+
+
+def convolutions(tool: str, net: str, layer: str, batch: int, repeats: int) -> dict:
+    """Time the convolutions alone; see `benchmarks.convolutions`."""
+    from benchmarks.convolutions import step_time
+
+    return step_time(_load(net), layer, batch, repeats)
+
+
+def layers(tool: str, net: str) -> dict:
+    """Units of every convolution and dense layer."""
+    from helpers.models import visualisable_layers
+
+    kinds = ("Conv2D", "Dense")
+    infos = visualisable_layers(_load(net))
+    return {"units": {info.name: info.units for info in infos if info.kind in kinds}}
+
+
+def resize(tool: str, net: str, size: int, path: str) -> dict:
+    """Save the net's convolutions as a net that takes pictures (size, size, C)."""
+    from benchmarks.convolutions import resized
+
+    resized(_load(net), size).save(path)
+    return {}
+
+
+ANSWERS = {
+    answer.__name__: answer for answer in (about, search, panel, convolutions, layers, resize)
+}
+
+
+def answer(tool: str, request: dict) -> dict:
+    """Do what a request says; an exception becomes `{"error": its traceback}`."""
+    try:
+        do = ANSWERS[request["do"]]
+        return do(tool, **{key: value for key, value in request.items() if key != "do"})
+    except Exception:
+        return {"error": traceback.format_exc()}
+
+
+def serve(requests: Iterable[str], answers: TextIO, handle: Callable[[dict], dict]) -> None:
+    """Answer request after request until there are no more."""
+    for line in requests:
+        print(json.dumps(handle(json.loads(line))), file=answers, flush=True)
+
+
+@cache
+def _load(net: str):
+    import keras
+
+    return keras.models.load_model(net, compile=False)
+
+
+@cache
+def _panel(net: str):
+    from helpers.widgets import Panel
+
+    return Panel(_load(net))
+
+
+def _peak_mb() -> float:
+    """The most memory this process has held so far, MiB."""
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+if __name__ == "__main__":
+    real_stdout = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    serve(sys.stdin, real_stdout, partial(answer, sys.argv[1]))

@@ -1,0 +1,130 @@
+"""Parts of the panel that ipywidgets lacks: each has a name, or says what it shows, in the page.
+
+A slider of ipywidgets has no name that a screen reader could tell, its HTML widget builds a live
+region anew at each change, its image has no text alternative, and its buttons hold no picture.
+"""
+
+from pathlib import Path
+
+import anywidget
+import ipywidgets
+import traitlets
+
+FRONTEND = Path(__file__).parent / "frontend"
+STYLE = {"description_width": "9em"}
+
+
+class Number(anywidget.AnyWidget):
+    """A text box and a slider that hold the same number.
+
+    The box takes any number: who reads `value` says what is legal.
+
+    Attributes:
+        name: the label of the box; the slider is "`name` slider".
+        value: the number.
+        min, max: what the box's arrows keep to.
+        ends: (low, high) of the slider; empty for a box alone.
+        logarithmic: the slider goes over the exponent, `ends` above 0.
+    """
+
+    _esm, _css = FRONTEND / "number.js", FRONTEND / "style.css"
+    name = traitlets.Unicode().tag(sync=True)
+    value = traitlets.Float().tag(sync=True)
+    min = traitlets.Float(0).tag(sync=True)
+    max = traitlets.Float(0).tag(sync=True)
+    ends = traitlets.List(traitlets.Float()).tag(sync=True)
+    logarithmic = traitlets.Bool(False).tag(sync=True)
+
+    @property
+    def number(self) -> int | float:
+        """`value`, as an int where it is whole."""
+        return int(self.value) if self.value.is_integer() else self.value
+
+
+class Picture(anywidget.AnyWidget):
+    """A picture and its caption.
+
+    Attributes:
+        png: the picture's file; empty for none yet.
+        alt: what it shows, in words.
+        caption: lines under it.
+        width: of the picture on the page, in CSS pixels.
+    """
+
+    _esm, _css = FRONTEND / "picture.js", FRONTEND / "style.css"
+    png = traitlets.Bytes().tag(sync=True)
+    alt = traitlets.Unicode().tag(sync=True)
+    caption = traitlets.Unicode().tag(sync=True)
+    width = traitlets.Int(256).tag(sync=True)
+
+
+class Grid(anywidget.AnyWidget):
+    """A table of pictures, each a button.
+
+    Attributes:
+        rows, columns: headings.
+        cells: a list a row, as far as it is filled, of {"src": data URL, "name": in words}.
+        chosen: (row, column) of the button pressed last; empty for none.
+        width: of a picture on the page, in CSS pixels.
+    """
+
+    _esm, _css = FRONTEND / "grid.js", FRONTEND / "style.css"
+    rows = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    cells = traitlets.List().tag(sync=True)
+    chosen = traitlets.List(traitlets.Int()).tag(sync=True)
+    width = traitlets.Int(64).tag(sync=True)
+
+
+class Status(anywidget.AnyWidget):
+    """A live region (role "status") and a progress bar.
+
+    Attributes:
+        name: of the progress bar.
+        text: what is announced.
+        is_error: `text` says what went wrong.
+        value, max: of the progress bar.
+    """
+
+    _esm, _css = FRONTEND / "status.js", FRONTEND / "style.css"
+    name = traitlets.Unicode("Progress").tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
+    is_error = traitlets.Bool(False).tag(sync=True)
+    value = traitlets.Int(0).tag(sync=True)
+    max = traitlets.Int(1).tag(sync=True)
+
+    def say(self, text: str) -> None:
+        """Announce what happens."""
+        self.text, self.is_error = text, False
+
+    def attempt(self, call, *arguments) -> Exception | None:
+        """Call, and announce an error in words instead of raising it; return the error."""
+        try:
+            call(*arguments)
+        except Exception as error:
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            self.text, self.is_error = f"Error: {kind}{error}", True
+            return error
+
+
+def dropdown(name: str, options=()) -> ipywidgets.Dropdown:
+    """Make a dropdown with its name before it."""
+    return ipywidgets.Dropdown(
+        options=options, description=name, style=STYLE, layout=ipywidgets.Layout(width="auto")
+    )
+
+
+def text_box(name: str, placeholder: str = "") -> ipywidgets.Text:
+    """Make a text box with its name before it, read when Enter is pressed or it is left."""
+    return ipywidgets.Text(
+        description=name,
+        placeholder=placeholder,
+        continuous_update=False,
+        style=STYLE,
+        layout=ipywidgets.Layout(width="auto"),
+    )
+
+
+def button(name: str) -> ipywidgets.Button:
+    """Make a button as wide as its name."""
+    return ipywidgets.Button(description=name, layout=ipywidgets.Layout(width="auto"))

@@ -1,0 +1,85 @@
+"""Pictures of the panel and of the shared pages for the README, and how fast the panel answers.
+
+`python tests/browser/show.py FOLDER` writes `panel_light.png`, `panel_dark.png`,
+`shared_light.png` and `shared_dark.png` there, and prints the times. Run it when the maps of
+experiment 1 are stored.
+"""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from conftest import PANEL, ROOT, menu, run_all, running_browser, running_lab
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from helpers import share
+
+MEASURE = """
+panel => new Promise(resolve => {
+  const began = performance.now(), shown = panel.querySelector("img");
+  const said = panel.querySelector("[role=status]"), old = shown.src;
+  let first = null;
+  const watch = new MutationObserver(() => {
+    if (first === null && shown.src !== old) first = performance.now() - began;
+    if (first === null || !said.textContent.startsWith("Done")) return;
+    watch.disconnect();
+    resolve([first, performance.now() - began]);
+  });
+  watch.observe(panel, {subtree: true, childList: true, characterData: true, attributes: true});
+  const slider = panel.querySelector("input[aria-label='TV weight slider']");
+  slider.stepUp();
+  slider.dispatchEvent(new Event("input", {bubbles: true}));
+})
+"""
+"""Moves the slider of the TV weight a step; milliseconds to the first picture, to the end."""
+MOVES = 5
+
+
+def main(folder: Path) -> None:
+    """Write the pictures into `folder` and print the times."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with running_browser() as browser, tempfile.TemporaryDirectory() as temporary:
+        home, copy = Path(temporary) / "home", Path(temporary) / "copy"
+        with running_lab(home, copy) as lab:
+            page = browser.new_page(viewport={"width": 1500, "height": 1400})
+            lab.open(page, "notebooks/explore.ipynb")
+            run_all(page)
+            for theme in ("Light", "Dark"):
+                menu(page, "Settings", "Theme", f"JupyterLab {theme}")
+                name = f"panel_{theme.lower()}.png"
+                _save(page.locator(PANEL).first, folder / name)
+            _print_times(page)
+        paths = [*ROOT.glob("experiments/*/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")]
+        index = share.share(sorted(paths), Path(temporary) / "pages")
+        for scheme in ("light", "dark"):
+            page = browser.new_page(color_scheme=scheme, viewport={"width": 1180, "height": 900})
+            page.goto((index.parent / "maps_experiment1.html").as_uri())
+            page.get_by_role("combobox", name="Maps of").select_option(index=2)
+            page.wait_for_load_state("networkidle")
+            _save(page.locator("main"), folder / f"shared_{scheme}.png")
+
+
+def _print_times(page: Page) -> None:
+    panel = page.locator(PANEL).first
+    for engine, moves in (("batched", MOVES), ("keras-vis", 1)):
+        panel.get_by_role("combobox", name="Engine").select_option(engine)
+        expect(panel.get_by_role("status").first).to_contain_text("Done")
+        times = np.median([panel.evaluate(MEASURE) for _ in range(moves)], axis=0)
+        print(
+            f"{engine}: {times[0]:.0f} ms from a slider's move to the first picture,"
+            f" {times[1]:.0f} ms to the finished map (median of {moves})"
+        )
+
+
+def _save(shown: Locator, path: Path) -> None:
+    """Write a picture of an element in at most 256 colours."""
+    picture = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,35 @@
+"""Every notebook runs from first to last cell where people run it, with small parameters."""
+
+import nbformat
+import pytest
+from conftest import ROOT, Lab, run_all
+from playwright.sync_api import Browser
+
+SMALL = {
+    "experiment0_create_dataset": "people, per_person = 8, 4",
+    "experiment0_train": "people, per_person, epochs = 8, 4, 1",
+    "explore": "steps, sweep_units, sweep_tv_weights = 5, [2, 3], [1e-3]",
+    "your_own_model": "steps, units, tv_weights = 5, [1, 2], [1e-3]",
+}
+"""What is added to the cell of parameters; without an entry the size "small" of the experiment."""
+
+NOTEBOOKS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [*ROOT.glob("experiments/*/*.ipynb"), ROOT / "notebooks" / "your_own_model.ipynb"]
+)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_notebook_runs_from_first_to_last_cell(browser: Browser, lab: Lab, notebook: str):
+    path = lab.folder / notebook
+    content = nbformat.read(path, as_version=4)
+    cell = next(c for c in content.cells if "parameters" in c.metadata.get("tags", []))
+    cell.source += "\n" + SMALL.get(path.stem, 'size, results = "small", "small_results"')
+    nbformat.write(content, path)
+    page = browser.new_page()
+    lab.open(page, notebook)
+    run_all(page)
+    pictures = page.locator(".jp-OutputArea-output img:not([hidden])")
+    widths = pictures.evaluate_all("all => all.map(one => one.naturalWidth)")
+    assert widths and all(widths)
+    page.close()

@@ -1,0 +1,214 @@
+import io
+import json
+import re
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from benchmarks import contenders, convolutions, measure, numbers, process, report, worker
+from benchmarks.__main__ import run
+from benchmarks.contenders import KERAS_VIS, OURS
+from benchmarks.quick import quick_plan
+
+ROOT = Path(__file__).parent.parent
+
+
+class InThisProcess:
+    """A worker without a process: what `process.Worker` does, quicker to start."""
+
+    def __init__(self, tool):
+        self.tool = tool
+
+    def ask(self, do, **request):
+        answer = worker.answer(self.tool, json.loads(json.dumps({"do": do} | request)))
+        assert "error" not in answer, answer["error"]
+        return answer
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        pass
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("benchmark")
+    plan = quick_plan(folder)
+    text = run(plan, folder / "results", start=InThisProcess)
+    return plan, folder / "results", text
+
+
+def test_a_quick_run_writes_records_table_and_plot(quick):
+    plan, folder, text = quick
+    assert {path.name for path in folder.iterdir()} == {
+        f"benchmark.{s}" for s in ("json", "md", "png")
+    }
+    assert (folder / "benchmark.md").read_text() == text
+    content = json.loads((folder / "benchmark.json").read_text())
+    assert {"CPU", "cores", "memory"} <= set(content["machine"])
+    sections = {record["section"] for record in content["records"]}
+    assert sections >= {
+        "about",
+        "peers",
+        "share",
+        "growth in maps",
+        "growth in size",
+        "grid",
+        "panel",
+    }
+    assert all(record["seconds"] > 0 for record in content["records"] if "seconds" in record)
+    counts = [r["maps"] for r in content["records"] if r["section"] == "growth in maps"]
+    assert sorted(set(counts)) == list(plan.growth_maps)
+
+
+def test_the_table_names_machine_versions_targets_and_differences(quick):
+    text = quick[2]
+    assert "CPU" in text and f"keras {keras.__version__}" in text
+    assert "GPU: none found" in text or "GPU: " in text
+    assert text.count("| met |") + text.count("| **missed** |") == 7
+    assert contenders.NOTES[OURS] in text and contenders.NOTES[KERAS_VIS] in text
+
+
+def test_tools_return_unit_after_weight_after_seed(quick):
+    model = keras.models.load_model(quick[0].net)
+    work = {"layer": "conv2d_2", "units": [0, 1], "tv_weights": [0.01, 1e3], "seeds": [0, 1]}
+    for tool in (OURS, KERAS_VIS):
+        pictures = contenders.SEARCH[tool](model, **work, steps=3)
+        assert pictures.shape == (8, 10, 10, 1)
+        assert not any(np.array_equal(pictures[5], pictures[other]) for other in (1, 4, 7))
+        alone = contenders.SEARCH[tool](
+            model, "conv2d_2", units=[1], tv_weights=[0.01], seeds=[1], steps=3
+        )
+        np.testing.assert_allclose(pictures[5], alone[0], atol=1)
+
+
+def test_the_noise_of_the_peers_is_keras_vis_s():
+    noise = contenders._noise([0, 1], (64, 64, 3))
+    assert noise.shape == (2, 64, 64, 3)
+    np.testing.assert_allclose(noise.mean((1, 2, 3)), 127.5, atol=0.5)
+    np.testing.assert_allclose(noise.std((1, 2, 3)), 12.75, atol=0.2)
+    assert not np.array_equal(noise[0], noise[1])
+
+
+def test_flops_of_the_convolutions(quick):
+    model = keras.models.load_model(quick[0].net)
+    found = convolutions.step_time(model, "conv2d_2", batch=3, repeats=1)
+    first, second = 8 * 8 * 9 * 1 * 4, 2 * 2 * 9 * 4 * 4
+    assert found["flops"] == 3 * 4 * (first + second)
+    assert found["seconds"] > 0
+    assert convolutions.step_time(model, "conv2d_1", 3, 1)["flops"] == 3 * 4 * first
+
+
+def test_the_input_gradient_of_a_convolution_is_the_real_one(quick):
+    conv = keras.models.load_model(quick[0].net).get_layer("conv2d_2")
+    x = np.random.default_rng(0).random((2, 4, 4, 4)).astype("float32")
+    y, gradient = convolutions._forward_and_back(conv, x.shape)(x)
+    np.testing.assert_allclose(y, keras.ops.conv(x, conv.kernel), rtol=1e-4, atol=1e-5)
+    nudge = np.random.default_rng(1).random(x.shape).astype("float32")
+    moved, _ = convolutions._forward_and_back(conv, x.shape)(x + nudge)
+    np.testing.assert_allclose(np.sum(y * (moved - y)), np.sum(gradient * nudge), rtol=1e-3)
+
+
+def test_a_resized_net_does_the_same_to_a_picture_patch(quick):
+    model = keras.models.load_model(quick[0].net)
+    large = convolutions.resized(model, 14)
+    x = np.random.default_rng(0).random((1, 14, 14, 1)).astype("float32") * 255
+    small = keras.Model(model.inputs[0], model.get_layer("conv2d_2").output)
+    np.testing.assert_allclose(large(x)[:, :2, :2], small(x[:, :10, :10]), rtol=1e-4)
+    assert large.output_shape == (None, 4, 4, 4)
+
+
+def record(section, tool, **values):
+    return {"section": section, "tool": tool} | values
+
+
+def test_the_grid_is_summed_over_layers_and_compiling_counts_once():
+    grid = partial(record, "grid", net="n")
+    records = [
+        grid(OURS, layer="a", units=2, round=0, maps=54, seconds=7.0),
+        grid(OURS, layer="a", units=2, round=1, maps=54, seconds=2.0),
+        grid(OURS, layer="b", units=4, round=0, maps=54, seconds=1.0),
+        grid(OURS, layer="b", units=4, round=1, maps=54, seconds=1.0),
+        grid(KERAS_VIS, layer="a", units=2, round=1, maps=2, seconds=1.0),
+        grid(KERAS_VIS, layer="b", units=4, round=1, maps=2, seconds=2.0),
+    ]
+    assert numbers.grid_maps(records, "n") == 6 * 27
+    assert numbers.grid_seconds(records, OURS, "n") == pytest.approx([2 + 5 + 2])
+    assert numbers.grid_seconds(records, KERAS_VIS, "n") == pytest.approx([27 + 108])
+
+
+def test_the_best_other_is_chosen_in_each_round():
+    values = {OURS: (1.0, 2.0), KERAS_VIS: (4.0, 4.0), "xplique": (8.0, 2.0)}
+    records = [
+        record("peers", tool, net="n", layer="a", maps=8, seconds=seconds)
+        for tool, rounds in values.items()
+        for seconds in rounds
+    ]
+    assert numbers.over_best_other(records) == {("n", "a"): [4.0, 1.0]}
+
+
+def test_the_panel_counts_each_process_once():
+    seconds = [(0, 1.0), (0, 2.0), (0, 9.0), (1, 5.0)]
+    records = [
+        record("panel", OURS, state="warm", round=index, finished=value) for index, value in seconds
+    ]
+    assert numbers.panel_seconds(records, OURS, "warm", "finished") == [2.0, 5.0]
+
+
+def test_a_target_is_judged_by_its_median():
+    assert numbers.Target("", 10, (9.0, 11.0, 12.0)).is_met
+    assert not numbers.Target("", 10, (9.0, 9.5, 12.0)).is_met
+    assert numbers.Target("", 0.3, (0.1, 0.3, 9.0), at_least=False).is_met
+    assert numbers.spread([3, 1, 20]) == "3 (1 to 20)"
+
+
+def test_growth_stops_before_a_search_that_would_take_too_long(quick):
+    class Slow(InThisProcess):
+        def ask(self, do, **request):
+            if do == "layers":
+                return {"units": {"conv2d_2": 4}}
+            count = len(request["units"]) * len(request["seeds"])
+            return {"seconds": count * 10.0, "maps": count}
+
+    asked = measure._growth_in_maps(quick[0], [Slow(OURS)])
+    assert [r["maps"] for r in asked if r["tool"] == OURS] == [1]
+
+
+def test_a_worker_answers_line_by_line():
+    answers = io.StringIO()
+    worker.serve(
+        ['{"do": "a"}\n', '{"do": "b"}\n'], answers, lambda request: {"did": request["do"]}
+    )
+    assert answers.getvalue() == '{"did": "a"}\n{"did": "b"}\n'
+
+
+def test_a_worker_process_names_its_error_and_its_end():
+    with process.Worker(KERAS_VIS) as started:
+        with pytest.raises(RuntimeError, match="(?s)keras-vis failed at nothing.*KeyError"):
+            started.ask("nothing")
+        started._process.kill()
+        with pytest.raises(RuntimeError, match="its process ended"):
+            started.ask("about")
+
+
+def test_a_peer_without_its_environment_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(process, "ROOT", tmp_path)
+    with pytest.raises(FileNotFoundError, match="no environment for xplique: run `make bench`"):
+        process.Worker("xplique")
+
+
+@pytest.mark.parametrize("tool", process.PEERS)
+def test_a_peer_s_list_holds_names_and_versions_only(tool):
+    lines = (ROOT / "benchmarks" / f"peers-{tool}.txt").read_text().splitlines()
+    assert all(re.fullmatch(r"#.*|[\w.-]+==[\w.+]+", line) for line in lines)
+    assert any(line.startswith(f"{tool}==") for line in lines)
+    assert tool in re.search("^PEERS := (.*)$", (ROOT / "Makefile").read_text(), re.M)[1].split()
+    assert tool in contenders.SEARCH and tool in contenders.NOTES
+
+
+def test_a_table_is_markdown():
+    assert report._table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"

@@ -1,0 +1,128 @@
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import tiny_net
+
+from helpers import maps, panel_parts
+from helpers.panel_elements import Picture
+from helpers.spec import MapSpec
+
+SPEC = MapSpec("conv", (2, 0), tv_weights=(0.5, 1), seeds=(3,), steps=4, preprocessing="0..255")
+
+
+@pytest.fixture
+def found():
+    return maps.compute(tiny_net(), SPEC, progress=False)
+
+
+def decoded(url: str) -> bytes:
+    return base64.b64decode(url.split("base64,")[1])
+
+
+def test_select_takes_one_map_whose_spec_makes_it_again(found):
+    one = panel_parts.select(found, unit=1, tv_weight=1)
+    spec = panel_parts.spec_of(one)
+    assert (spec.units, spec.tv_weights, spec.seeds, spec.steps) == ((0,), (1.0,), (3,), 4)
+    again = panel_parts.find(tiny_net(), spec, lambda *_: None)
+    np.testing.assert_array_equal(panel_parts.pixels(one), panel_parts.pixels(again))
+    assert panel_parts.is_grid(SPEC) and not panel_parts.is_grid(spec)
+
+
+def test_the_words_hold_the_numbers(found):
+    one = panel_parts.select(found)
+    raw, shown = one["activation_raw"].item(), one["activation_display"].item()
+    assert panel_parts.caption(one).splitlines() == [
+        "HappyMap of conv",
+        "unit 2, activation",
+        "TV 0.5, LP 10, seed 3",
+        f"{raw:.3g} → {shown:.3g}",
+    ]
+    assert panel_parts.numbers(one).splitlines() == [
+        "(raw map → map as shown)",
+        f"seed input: {one['activation_seed'].item():.3g},"
+        f" gradient {one['gradient_seed'].item():.2g}",
+        f"lowest loss: {one['loss'].min().item():.4g}",
+    ]
+    silent = one.assign(gradient_seed=one["gradient_seed"] * 0)
+    assert "no gradient: the regularizers act alone" in panel_parts.numbers(silent)
+    assert panel_parts.reached(silent).endswith("(no gradient at seed)")
+
+
+def test_an_activation_weight_other_than_1_is_said():
+    spec = MapSpec("conv", (0,), activation_weight=2)
+    assert "unit 0, activation, weight 2" in panel_parts.describe(spec)
+
+
+@pytest.mark.parametrize(
+    ("engine", "pixels"), [("batched", "free"), ("batched", "bounded"), ("keras-vis", "free")]
+)
+def test_a_growing_picture_is_shown_as_the_map_at_the_end(engine, pixels):
+    spec = MapSpec("conv", (1,), steps=6, engine=engine, pixels=pixels, preprocessing="0..255")
+    seen = []
+    one = panel_parts.find(tiny_net(), spec, lambda _, picture: seen.append(picture))
+    losses = one["loss"].values.ravel()
+    assert losses.argmin() == losses.size - 1  # the map is the last picture
+    shown = panel_parts.growing(seen[-1], spec).astype(int)
+    np.testing.assert_allclose(shown, panel_parts.pixels(one), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("dim", "text", "values"),
+    [
+        ("unit", "0-2, 7", (0, 1, 2, 7)),
+        ("seed", "4", (4,)),
+        ("tv_weight", "1e-3, 0.5 10", (1e-3, 0.5, 10.0)),
+        ("lp_weight", " 0 ,1 ", (0.0, 1.0)),
+    ],
+)
+def test_values_of_an_axis(dim, text, values):
+    assert panel_parts.parse_values(dim, text) == values
+
+
+@pytest.mark.parametrize(("dim", "text"), [("unit", "1.5"), ("seed", ""), ("tv_weight", "0-3")])
+def test_values_that_are_no_numbers_are_named(dim, text):
+    with pytest.raises(ValueError, match=rf"{dim}s must be numbers like .*, got '{text}'"):
+        panel_parts.parse_values(dim, text)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_png_holds_the_pixels(channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, channels), "uint8")
+    back = np.asarray(Image.open(io.BytesIO(panel_parts.png(pixels))))
+    np.testing.assert_array_equal(back.reshape(pixels.shape), pixels)
+
+
+@pytest.mark.parametrize(("length", "shown"), [(28, 252), (64, 256), (227, 227), (400, 400)])
+def test_a_pixel_is_shown_as_a_square_of_whole_pixels(length, shown):
+    black = np.zeros((length, length, 3), "uint8")
+    assert panel_parts.whole_width(black, 256) == shown
+    picture = Picture()
+    panel_parts.fill(picture, black, "a\nb")
+    assert (picture.width, picture.alt, picture.caption) == (shown, "a; b", "a\nb")
+
+
+def test_downloads_hold_the_files_under_a_safe_name():
+    spec = MapSpec("block/conv <1>", (2,), tv_weights=(1e-3,), seeds=(4,))
+    name = panel_parts.file_name(spec)
+    assert re.fullmatch(r"[\w.+-]+", name) and "unit_2_TV_0.001_LP_10_seed_4" in name
+    html = panel_parts.downloads(name, b"picture", spec.to_toml())
+    assert re.findall(r">([^<]+)</a>", html) == ["Download PNG", "Download TOML"]
+    assert "Download PNG of it</a>" in panel_parts.downloads("it", b"", "", " of it")
+    links = dict(re.findall(r'download="([^"]+)" href="([^"]+)"', html))
+    assert decoded(links[f"{name}.png"]) == b"picture"
+    assert MapSpec.from_toml(decoded(links[f"{name}.toml"]).decode()) == spec
+
+
+def test_the_strip_shows_each_map_with_its_words(found):
+    ones = [panel_parts.select(found, unit=unit) for unit in (0, 1)]
+    html = panel_parts.strip(ones)
+    alts = re.findall(r'<img alt="([^"]+)"', html)
+    assert alts == [panel_parts.caption(one).replace("\n", "; ") for one in ones]
+    sources = re.findall(r'src="([^"]+)"', html)
+    assert [decoded(s) for s in sources] == [
+        panel_parts.png(panel_parts.pixels(one)) for one in ones
+    ]
