@@ -20,7 +20,7 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import analysis, faces, maps, richness, store, training
+from helpers import analysis, faces, maps, models, richness, store, training
 from helpers.faces import Faces
 from helpers.plans import NetShape, Plan
 from helpers.richness import LAST_CONVOLUTION, OUTPUT
@@ -35,6 +35,9 @@ PACKAGES = ("keras", "tensorflow", "numpy")
 
 def run(path: str | Path, *, photographs: str | Path | None = None, progress: bool = True) -> Path:
     """Train and measure every net that is not measured yet, and write `measured.nc`.
+
+    Several processes may run the same experiment: each takes nets that no other is at. A net's
+    weights and maps stay in `results` too: what is there is used, whatever else is missing.
 
     Args:
         path: the experiment's TOML file.
@@ -51,18 +54,17 @@ def run(path: str | Path, *, photographs: str | Path | None = None, progress: bo
     plan = Plan.from_toml(path)
     files = {
         (name, seed): path.parent / "results" / f"{plan.digest(name, seed)}.nc"
+        for seed in sorted({seed for shape in plan.nets.values() for seed in shape.seeds})
         for name, shape in plan.nets.items()
-        for seed in shape.seeds
+        if seed in shape.seeds
     }
-    missing = [key for key, file in files.items() if not file.exists()]
-    missing.sort(key=lambda name_and_seed: name_and_seed[1])
-    sets = {}
+    missing = [key for key, file in files.items() if not store.is_whole(file)]
+    more = {}
     if missing and photographs:
-        sets[PHOTOGRAPHS] = faces.load_faces("cmu", photographs)
-    for name, seed in tqdm(missing, desc="nets", disable=not progress):
-        net = trained_net(plan, plan.nets[name], seed, progress=progress)
-        pruning = plan.pruning if plan.nets[name].epochs else ()
-        store.save(measure(plan, net, sets, pruning), files[name, seed])
+        more[PHOTOGRAPHS] = faces.load_faces("cmu", photographs)
+    for wait in (False, True):
+        for name, seed in tqdm(missing, desc="nets", disable=not progress or wait):
+            _make(plan, name, seed, files[name, seed], more, wait=wait, progress=progress)
     measured = collect(plan, {key: store.load(file) for key, file in files.items()})
     return store.save(measured, path.with_name("measured.nc"))
 
@@ -77,13 +79,18 @@ def trained_net(plan: Plan, shape: NetShape, seed: int, *, progress: bool = True
 
 
 def measure(
-    plan: Plan, net: keras.Model, more: dict[str, Faces], pruning: Sequence[float] = ()
+    plan: Plan,
+    net: keras.Model,
+    searched: dict[str, xr.Dataset],
+    more: dict[str, Faces],
+    pruning: Sequence[float] = (),
 ) -> xr.Dataset:
     """Everything that is recorded of one net.
 
     Args:
         plan: the experiment.
         net: takes pixels 0..255.
+        searched: its maps, from `richness.search`.
         more: further faces to test it on, by name.
         pruning: shares of a convolution's units to switch off; none for no pruning.
 
@@ -96,20 +103,20 @@ def measure(
     """
     known, unseen = plan.known_and_unseen
     sets = {"known people": known, "unseen people": unseen} | plan.outside_sets | more
-    rows, searched = richness.of_net(net, unseen, plan.maps)
+    layers = richness.mapped_layers(net)
     results = {name: training.evaluate(net, one) for name, one in sets.items()}
     names = [*(name for name in sets if name != PHOTOGRAPHS), PHOTOGRAPHS]
     accuracy = [results[n].accuracy if n in results else np.nan for n in names]
     balanced = [_balanced(results[n].confusion) if n in results else np.nan for n in names]
-    shown = _display(searched[LAST_CONVOLUTION]).isel(seed=0, unit=slice(SHOWN_UNITS))
+    shown = _display(searched[layers[LAST_CONVOLUTION]]).isel(seed=0, unit=slice(SHOWN_UNITS))
     parts = [
-        rows,
+        richness.of_net(net, unseen, searched),
         xr.Dataset(
             {
                 "parameters": net.count_params(),
                 "accuracy": ("faces", accuracy),
                 "balanced": ("faces", balanced),
-                "output_maps": _display(searched[OUTPUT]).rename(unit="output"),
+                "output_maps": _display(searched[layers[OUTPUT]]).rename(unit="output"),
                 "shown": shown.rename(unit="picture").drop_vars("seed"),
             },
             {"faces": names},
@@ -157,6 +164,36 @@ def collect(plan: Plan, measured: dict[tuple[str, int], xr.Dataset]) -> xr.Datas
         numerics=maps.NUMERICS,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
+
+
+def _make(plan, name, seed, file: Path, more, *, wait: bool, progress: bool) -> None:
+    right = store.claim(file, wait=wait)
+    if right is None:
+        return
+    try:
+        if store.is_whole(file):
+            return
+        net_file = file.with_suffix(".keras")
+        if not net_file.exists():
+            net = trained_net(plan, plan.nets[name], seed, progress=progress)
+            with store.whole_file(net_file) as part:
+                net.save(part)
+        net = models.load_model(net_file)
+        searched = _stored_maps(plan, net, file.with_name(f"{file.stem}-maps"), progress)
+        pruning = plan.pruning if plan.nets[name].epochs else ()
+        store.save(measure(plan, net, searched, more, pruning), file)
+    finally:
+        store.release(right)
+
+
+def _stored_maps(plan: Plan, net: keras.Model, folder: Path, progress: bool) -> dict:
+    layers = dict.fromkeys(richness.mapped_layers(net).values())
+    files = {layer: folder / f"{layer}.nc" for layer in layers}
+    if not all(store.is_whole(file) for file in files.values()):
+        searched = richness.search(net, plan.known_and_unseen[1], plan.maps, progress=progress)
+        for layer, maps_of_layer in searched.items():
+            store.save(maps_of_layer, files[layer])
+    return {layer: store.load(file) for layer, file in files.items()}
 
 
 def _some(whole: Faces, count: int) -> Faces:

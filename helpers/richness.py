@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import xarray as xr
+from tqdm.auto import tqdm
 
 from helpers import ablation, census, kinds, likeness, maps, models, repeatability
 from helpers.faces import Faces
@@ -52,34 +53,49 @@ def mapped_layers(model: keras.Model) -> dict[str, str]:
     return roles | {LAST_CONVOLUTION: convolutions[-1], OUTPUT: dense[-1]}
 
 
-def of_net(model: keras.Model, faces: Faces, how: MapSettings) -> tuple[xr.Dataset, dict]:
-    """Search maps of every compared layer and measure them and their units.
+def search(
+    model: keras.Model, faces: Faces, how: MapSettings, *, progress: bool = True
+) -> dict[str, xr.Dataset]:
+    """Search maps of every compared layer: what `happy_maps` returns, by the layer's name.
+
+    Args:
+        model: takes pixels 0..255, ends in a softmax.
+        faces: images over which the scale of activations is taken.
+        how: the search; logits of the output, activations elsewhere.
+        progress: show a bar.
+    """
+    layers = mapped_layers(model)
+    names = dict.fromkeys(layers.values())
+    return {
+        layer: _search(model, faces, layer, how, is_output=layer == layers[OUTPUT])
+        for layer in tqdm(names, desc="mapped layers", disable=not progress, leave=False)
+    }
+
+
+def of_net(model: keras.Model, faces: Faces, searched: dict[str, xr.Dataset]) -> xr.Dataset:
+    """Measure every compared layer: its units and its maps.
 
     Args:
         model: takes pixels 0..255, ends in a softmax.
         faces: labelled images to judge against, of people that the net does not know.
-        how: the search.
+        searched: from `search`.
 
     Returns:
-        A Dataset over (layer, kind, verdict), layers as `mapped_layers` calls them, and the maps
-        by layer. `units`; `dead`, `always_on` and `twins` (0..1), shares of all units, twins those
-        whose activation correlates by 0.9 with another's; `effective_rank`; `scale`, the unit in
-        which activations count. Of the units that were mapped: `found` (0..1), the share of the
-        searches that raised the activation; `kind_share` and `verdict_share`, shares of the units;
-        `interpretable` (0..1), the share whose map is edge-like, textured or object-like and whose
-        verdict is stable or several facets; `texture`, `high_frequency` and `extent`, medians over
-        the units with a map; `alike`, the median likeness of a unit's own maps, and `others`, of
-        different units' maps (the lower, the more the layer's maps differ); `z_score`, the median
-        activation of the map as shown, in the unit's own standard deviations above its mean.
+        A Dataset over (layer, kind, verdict), layers as `mapped_layers` calls them: `units`;
+        `dead`, `always_on` and `twins` (0..1), shares of all units, twins those whose activation
+        correlates by 0.9 with another's; `effective_rank`; `scale`, the unit in which activations
+        count. Of the units that were mapped: `found` (0..1), the share of the searches that raised
+        the activation; `kind_share` and `verdict_share`, shares of the units; `interpretable`
+        (0..1), the share whose map is edge-like, textured or object-like and whose verdict is
+        stable or several facets; `texture`, `high_frequency` and `extent`, medians over the units
+        with a map; `alike`, the median likeness of a unit's own maps, and `others`, to other units'
+        maps (the lower, the more the layer's maps differ).
     """
-    found, searched = {}, {}
-    for role, layer in mapped_layers(model).items():
-        if role == LAST_CONVOLUTION:
-            searched[role], found[role] = searched[layer], found[layer]
-        else:
-            searched[role], found[role] = _of_layer(model, faces, role, layer, how)
-    rows = xr.concat(found.values(), "layer").assign_coords(layer=list(found))
-    return rows, searched
+    roles = mapped_layers(model)
+    rows = {layer: _of_layer(model, faces, layer, maps) for layer, maps in searched.items()}
+    return xr.concat([rows[layer] for layer in roles.values()], "layer").assign_coords(
+        layer=list(roles)
+    )
 
 
 def pruned(
@@ -146,60 +162,62 @@ def _of_kind(model: keras.Model, kind: str) -> list[str]:
     return [info.name for info in models.visualisable_layers(model) if info.kind == kind]
 
 
-def _of_layer(model, faces, role, layer, how: MapSettings) -> tuple[xr.Dataset, xr.Dataset]:
-    responses = census.responses(model, faces, layer, progress=False)
-    objective = "pre-activation" if role == OUTPUT else "activation"
-    by = responses
-    if role == OUTPUT:
-        by = census.responses(model, faces, layer, objective=objective, progress=False)
-    mean, deviation = by["activation"].mean("image"), by["activation"].std("image")
-    live = deviation.where(deviation > 0)
-    scale = float(live.median()) if bool(live.notnull().any()) else 1.0
+def _search(model, faces, layer, how: MapSettings, *, is_output: bool) -> xr.Dataset:
+    objective = "pre-activation" if is_output else "activation"
+    responses = census.responses(model, faces, layer, objective=objective, progress=False)
     is_local = layer in _of_kind(model, "Conv2D")
-    tv_weight = how.convolution if is_local else how.output if role == OUTPUT else how.dense
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "no gradient")
-        happy = maps.happy_maps(
+        return maps.happy_maps(
             model,
             layer,
             range(min(how.units, responses.sizes["unit"])),
             objective=objective,
-            tv_weights=tv_weight,
+            tv_weights=how.convolution if is_local else how.output if is_output else how.dense,
             lp_weights=how.lp,
             seeds=how.seeds,
             steps=how.steps,
-            activation_weight=1 / scale,
+            activation_weight=1 / _scale(responses),
             progress=False,
         )
+
+
+def _scale(responses: xr.Dataset) -> float:
+    deviation = responses["activation"].std("image")
+    live = deviation.where(deviation > 0)
+    return float(live.median()) if bool(live.notnull().any()) else 1.0
+
+
+def _of_layer(model, faces, layer, happy: xr.Dataset) -> xr.Dataset:
+    objective = happy.attrs["objective"]
+    over = {
+        name: census.responses(model, faces, layer, objective=name, progress=False)
+        for name in {"activation", objective}
+    }
     correlation = census.activation_correlation(model, faces, layer, progress=False)
-    everywhere = census.census(responses, selective_for=faces.class_names[-1])
     alive = np.isfinite(np.diag(correlation)).any()
     twin = census.twins(correlation)["twin_correlation"]
+    units = census.census(over["activation"], selective_for=faces.class_names[-1])
+    looks, kind = _looks(happy.squeeze(["tv_weight", "lp_weight"], drop=True), faces)
+    alike = likeness.as_pictures(happy, shifts=layer in _of_kind(model, "Conv2D"), progress=False)
+    judged = repeatability.repeatability(happy, alike)
+    verdict = judged["verdict"].values
+    good = np.isin(kind, INTERPRETABLE_KINDS) & np.isin(verdict, INTERPRETABLE_VERDICTS)
     numbers = {
-        "units": responses.sizes["unit"],
-        "dead": float(everywhere["dead"].mean()),
-        "always_on": float(everywhere["always_on"].mean()),
+        "units": units.sizes["unit"],
+        "dead": float(units["dead"].mean()),
+        "always_on": float(units["always_on"].mean()),
         "twins": float((twin >= census.TWINS).mean()),
         "effective_rank": census.effective_rank(correlation) if alive else 0.0,
-        "scale": scale,
+        "scale": _scale(over[objective]),
+        "alike": float(judged["alike"].median()),
+        "others": float(judged["null"].median()),
+        "interpretable": float(good.mean()),
+        "kind_share": ("kind", _shares(kind, ALL_KINDS)),
+        "verdict_share": ("verdict", _shares(verdict, repeatability.VERDICTS)),
     }
-    one = happy.squeeze(["tv_weight", "lp_weight"], drop=True)
-    z = ((one["activation_display"] - mean) / live).median()
-    looks = _looks(one, faces)
-    numbers |= {"z_score": float(z)} | looks[0]
-    judged, verdict = _judged(happy, is_local=is_local)
-    numbers |= judged
-    good = np.isin(looks[1], INTERPRETABLE_KINDS) & np.isin(verdict, INTERPRETABLE_VERDICTS)
-    numbers["interpretable"] = float(good.mean())
-    row = xr.Dataset(
-        numbers
-        | {
-            "kind_share": ("kind", _shares(looks[1], ALL_KINDS)),
-            "verdict_share": ("verdict", _shares(verdict, repeatability.VERDICTS)),
-        },
-        {"kind": list(ALL_KINDS), "verdict": list(repeatability.VERDICTS)},
-    )
-    return happy, row
+    coordinates = {"kind": list(ALL_KINDS), "verdict": list(repeatability.VERDICTS)}
+    return xr.Dataset(numbers | looks, coordinates)
 
 
 def _looks(one: xr.Dataset, faces: Faces) -> tuple[dict[str, float], np.ndarray]:
@@ -212,13 +230,6 @@ def _looks(one: xr.Dataset, faces: Faces) -> tuple[dict[str, float], np.ndarray]
     medians = {key: float(numbers[name].median()) for key, name in names.items()}
     shares = {"found": float(found.mean())}
     return shares | medians, kind.where(found.any("seed"), "no map").values
-
-
-def _judged(happy: xr.Dataset, *, is_local: bool) -> tuple[dict[str, float], np.ndarray]:
-    alike = likeness.as_pictures(happy, shifts=is_local, progress=False)
-    judged = repeatability.repeatability(happy, alike)
-    numbers = {"alike": float(judged["alike"].median()), "others": judged.attrs["null"]}
-    return numbers, judged["verdict"].values
 
 
 def _shares(values: np.ndarray, names: Sequence[str]) -> list[float]:

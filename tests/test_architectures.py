@@ -109,10 +109,35 @@ def test_a_second_run_trains_only_what_is_missing(experiment, monkeypatch):
     real = architectures.trained_net
     monkeypatch.setattr(architectures, "trained_net", counted)
     plan = Plan.from_toml(path)
-    (path.parent / "results" / f"{plan.digest('untrained', 1)}.nc").unlink()
-    again = store.load(architectures.run(path, progress=False))
+    numbers = path.parent / "results" / f"{plan.digest('untrained', 1)}.nc"
+    numbers.unlink()
+    assert store.load(architectures.run(path, progress=False)).equals(measured)
+    assert not trained
+    numbers.unlink()
+    numbers.with_suffix(".keras").unlink()
+    assert store.load(architectures.run(path, progress=False)).equals(measured)
     assert trained == [((2,), 1)]
-    assert again.equals(measured)
+
+
+def test_a_net_that_another_process_is_at_is_waited_for(experiment, monkeypatch):
+    path, measured = experiment
+    plan = Plan.from_toml(path)
+    numbers = path.parent / "results" / f"{plan.digest('untrained', 1)}.nc"
+    content = numbers.read_bytes()
+    numbers.unlink()
+    asked = []
+
+    def claim(file, *, wait):
+        asked.append(wait)
+        if wait:
+            file.write_bytes(content)
+        return real(file, wait=wait) if wait else None
+
+    real = store.claim
+    monkeypatch.setattr(store, "claim", claim)
+    monkeypatch.setattr(architectures, "measure", None)
+    assert store.load(architectures.run(path, progress=False)).equals(measured)
+    assert asked == [False, True]
 
 
 def test_the_digest_follows_all_that_determines_a_net(experiment):

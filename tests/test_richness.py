@@ -14,7 +14,8 @@ HOW = richness.MapSettings(units=6, seeds=(0, 1), steps=20, lp=0)
 
 @pytest.fixture(scope="module")
 def measured():
-    return richness.of_net(NET, FACES, HOW)
+    maps = richness.search(NET, FACES, HOW, progress=False)
+    return richness.of_net(NET, FACES, maps), maps
 
 
 def test_layers_are_called_by_their_role():
@@ -26,7 +27,8 @@ def test_layers_are_called_by_their_role():
 def test_planted_units_are_counted(measured):
     rows, maps = measured
     bank_row = rows.sel(layer="bank")
-    assert list(maps) == rows["layer"].values.tolist() == ["bank", "last convolution", "output"]
+    assert list(maps) == ["bank", "decide"]
+    assert rows["layer"].values.tolist() == ["bank", "last convolution", "output"]
     assert float(bank_row["units"]) == 6
     assert float(bank_row["dead"]) == pytest.approx(1 / 6)
     assert float(bank_row["twins"]) == pytest.approx(2 / 6)
@@ -44,7 +46,7 @@ def test_an_activation_counts_in_the_scale_of_its_layer(measured):
     louder = bank()
     kernel, bias = louder.get_layer("bank").get_weights()
     louder.get_layer("bank").set_weights([8 * kernel, 8 * bias])
-    _, of_louder = richness.of_net(louder, FACES, HOW)
+    of_louder = richness.search(louder, FACES, HOW, progress=False)
     np.testing.assert_array_equal(of_louder["bank"]["display"], maps["bank"]["display"])
 
 
@@ -90,8 +92,8 @@ def test_a_layer_without_a_live_unit_has_numbers_too():
     silent = bank()
     kernel, bias = silent.get_layer("bank").get_weights()
     silent.get_layer("bank").set_weights([0 * kernel, 0 * bias - 1])
-    rows, _ = richness.of_net(silent, FACES, HOW)
-    row = rows.sel(layer="bank")
+    maps = richness.search(silent, FACES, HOW, progress=False)
+    row = richness.of_net(silent, FACES, maps).sel(layer="bank")
     assert float(row["dead"]) == 1 and float(row["effective_rank"]) == 0
     assert float(row["found"]) == 0 and float(row["interpretable"]) == 0
     assert float(row["kind_share"].sel(kind="no map")) == 1
