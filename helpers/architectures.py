@@ -20,7 +20,7 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import analysis, faces, maps, models, richness, store, training
+from helpers import between_nets, faces, maps, models, richness, store, training
 from helpers.faces import Faces
 from helpers.plans import NetShape, Plan
 from helpers.richness import LAST_CONVOLUTION, OUTPUT
@@ -133,19 +133,20 @@ def collect(plan: Plan, measured: dict[tuple[str, int], xr.Dataset]) -> xr.Datas
 
     Returns:
         What `measure` returns over (net, training), NaN where a net has no such layer or training;
-        `shown` and `output_maps` of the first training and seed only. And over (net, training):
-        `alike_shifted` and `alike_in_place`, the likeness of the net's output maps to those of the
-        same output of the reference nets of the other trainings; and `others_shifted` and
-        `others_in_place`, to those of the other output.
+        `shown` and `output_maps` of the first training and seed only. And over (net, training,
+        comparison) `alike_same` and `alike_other`, from `between_nets.output_likeness`.
     """
-    references = {seed: one for (name, seed), one in measured.items() if name == plan.reference}
-    rows = []
-    for (_, seed), one in measured.items():
-        others = [other["output_maps"] for s, other in references.items() if s != seed]
-        like = _likeness(one["output_maps"], xr.concat(others, "other")) if others else {}
-        rows.append(one.drop_vars(("output_maps", "shown", "output", "seed")).assign(like))
     row = pd.MultiIndex.from_tuples(measured, names=["net", "training"])
-    joined = xr.concat(rows, "row", join="outer", coords="minimal", compat="override")
+    numbers = [
+        one.drop_vars(("output_maps", "shown", "output", "seed")) for one in measured.values()
+    ]
+    joined = xr.concat(numbers, "row", join="outer", coords="minimal", compat="override")
+    alike = between_nets.output_likeness(
+        xr.concat([one["output_maps"] for one in measured.values()], "net"),
+        [seed for _, seed in measured],
+        [name == plan.reference for name, _ in measured],
+    )
+    joined = joined.assign(alike.rename(net="row", same="alike_same", other="alike_other"))
     joined = joined.assign_coords(xr.Coordinates.from_pandas_multiindex(row, "row")).unstack("row")
     first = [measured[name, shape.seeds[0]] for name, shape in plan.nets.items()]
     outputs = [one["output_maps"].isel(seed=0, drop=True) for one in first]
@@ -198,15 +199,6 @@ def _stored_maps(plan: Plan, net: keras.Model, folder: Path, progress: bool) -> 
 
 def _some(whole: Faces, count: int) -> Faces:
     return whole[np.random.default_rng(0).permutation(len(whole))[:count]]
-
-
-def _likeness(own: xr.DataArray, others: xr.DataArray) -> dict[str, float]:
-    measures = {"shifted": analysis.best_shift_correlation, "in_place": analysis.correlation}
-    found = {}
-    for how, measure_ in measures.items():
-        found[f"alike_{how}"] = richness.alike_to(own, others, measure=measure_)
-        found[f"others_{how}"] = richness.alike_to(own, others, same_output=False, measure=measure_)
-    return found
 
 
 def _display(happy: xr.Dataset) -> xr.DataArray:

@@ -140,24 +140,6 @@ def pruned(
     return joined.to_dataset(name="pruned_accuracy")
 
 
-def alike_to(
-    maps_of_net: xr.DataArray, others: xr.DataArray, *, same_output: bool = True, measure
-) -> float:
-    """How alike the outputs' maps of a net are to those of other nets, mean over all pairs.
-
-    Args:
-        maps_of_net: (output, seed, height, width, channel).
-        others: (net, output, seed, height, width, channel).
-        same_output: compare maps of the same output; else of two different ones.
-        measure: `analysis.best_shift_correlation` (wherever it lies) or `analysis.correlation`
-            (in place).
-    """
-    renamed = others.rename(seed="other_seed", output="other_output")
-    values = measure(maps_of_net, renamed)
-    same = values["output"] == values["other_output"]
-    return float(values.where(same == same_output).mean())
-
-
 def _of_kind(model: keras.Model, kind: str) -> list[str]:
     return [info.name for info in models.visualisable_layers(model) if info.kind == kind]
 

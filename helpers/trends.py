@@ -23,9 +23,10 @@ def over_trainings(values: xr.DataArray, digits: int = 2) -> pd.DataFrame:
     """
     columns = [dim for dim in values.dims if dim not in ("net", "training")]
     flat = values.transpose("net", *columns, "training")
-    texts = np.apply_along_axis(_text, -1, flat.values.astype("float64"), digits)
     names = flat[columns[0]].values if columns else [values.name]
-    return pd.DataFrame(texts.reshape(flat.sizes["net"], -1), flat["net"].values, names)
+    cells = flat.values.reshape(flat.sizes["net"], len(names), -1).astype("float64")
+    texts = [[_text(cell, digits) for cell in row] for row in cells]
+    return pd.DataFrame(texts, flat["net"].values, names)
 
 
 def trend(

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import xarray as xr
 from planted import DEAD, bank, images
 
-from helpers import analysis, census, richness
+from helpers import census, richness
 from helpers.repeatability import VERDICTS
 
 FACES, NET = images(), bank()
@@ -71,21 +70,6 @@ def test_pruning_by_cost_keeps_the_edge_longest_and_by_apoz_does_not():
     assert accuracy.sel(order="cost").values.tolist() == [1, 1, 1, 0.5]
     assert accuracy.sel(order="APoZ").values.tolist() == [1, 0.5, 0.5, 0.5]
     assert accuracy["order"].values.tolist() == ["cost", "APoZ", "random"]
-
-
-def test_likeness_of_the_same_and_of_the_other_output():
-    draw = np.random.default_rng(0)
-    picture = draw.normal(size=(8, 8, 1))
-    dims = ("output", "seed", "height", "width", "channel")
-    own = xr.DataArray(np.stack([picture, -picture])[:, None], {"output": [0, 1]}, dims)
-    rolled = own.roll(width=3)
-    others = xr.concat([own, own], "net")
-    in_place = {"measure": analysis.correlation}
-    assert richness.alike_to(own, others, **in_place) == pytest.approx(1)
-    assert richness.alike_to(own, others, same_output=False, **in_place) == pytest.approx(-1)
-    shifted = {"measure": analysis.best_shift_correlation}
-    assert richness.alike_to(rolled, others, **shifted) == pytest.approx(1)
-    assert richness.alike_to(rolled, others, **in_place) < 0.5
 
 
 def test_a_layer_without_a_live_unit_has_numbers_too():

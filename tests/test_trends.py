@@ -62,8 +62,10 @@ def test_nan_is_left_out():
 
 
 def test_a_table_tells_mean_and_range():
-    values = over_nets([[0.5, 0.7], [1, np.nan], [np.nan, np.nan]])
-    assert trends.over_trainings(values)["number"].tolist() == ["0.60 (0.50 to 0.70)", "1.00", ""]
+    values = over_nets([[0.5, 0.7], [1, np.nan], [np.nan, np.nan], [-10, -20]])
+    assert trends.over_trainings(values)["number"].tolist() == [
+        "0.60 (0.50 to 0.70)", "1.00", "", "-15.00 (-20.00 to -10.00)",
+    ]  # fmt: skip
     wide = xr.concat([values, 2 * values], "faces").assign_coords(faces=["known", "unseen"])
     table = trends.over_trainings(wide, 1)
     assert table.columns.tolist() == ["known", "unseen"]
