@@ -12,7 +12,8 @@ from helpers.spec import PIXEL_RANGE
 from helpers.sweep import Study
 
 NOISE, FACES, MEAN_FACE, RANDOM_WEIGHTS = "noise", "faces", "mean face", "random weights"
-CONDITIONS = (NOISE, FACES, MEAN_FACE, RANDOM_WEIGHTS)
+STARTS = (NOISE, FACES, MEAN_FACE)
+CONDITIONS = (*STARTS, RANDOM_WEIGHTS)
 MEAN_OF = 32
 """Faces that the mean face is the mean of, one a person."""
 WEIGHTS_SEED = 0

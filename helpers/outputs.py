@@ -1,13 +1,11 @@
 """Maps of a net's output units: what each objective does to them, by the same measures."""
 
 from collections.abc import Mapping
-from itertools import combinations
 
 import keras
 import numpy as np
 import pandas as pd
 import xarray as xr
-from scipy.stats import wilcoxon
 
 from helpers import analysis, census, displayed, kinds, likeness, models
 from helpers.faces import Faces
@@ -17,8 +15,6 @@ NAMES = {"activation": "probability", "pre-activation": "logit", MINUS_OTHERS: "
 """What each objective is called when the layer is a softmax."""
 RECOGNISED = 0.5
 """Probability above which a softmax of any number of classes has decided for a class."""
-SIGNIFICANT = 0.05
-CANNOT_TELL = "cannot tell"
 
 
 def as_shown(maps: xr.Dataset, model: keras.Model) -> xr.Dataset:
@@ -37,7 +33,7 @@ def as_shown(maps: xr.Dataset, model: keras.Model) -> xr.Dataset:
     net = models.from_pixels(cut, preprocessing)
     shown = maps["display"].transpose("unit", ..., *PICTURE)
     flat = shown.values.reshape(-1, *shown.shape[-3:]).astype("float32")
-    logits = net.predict(flat, verbose=0).astype("float64").reshape(*shown.shape[:-3], -1)
+    logits = np.asarray(net(flat), "float64").reshape(*shown.shape[:-3], -1)
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     units = maps["unit"].values
     own = np.stack([logits[i, ..., unit] for i, unit in enumerate(units)])
@@ -104,94 +100,6 @@ def measure(maps: xr.Dataset, model: keras.Model, scale: Mapping[str, xr.Dataset
     )
 
 
-def best_weight(measured: xr.Dataset) -> float:
-    """The TV weight whose maps repeat best, among those whose maps the net all recognises.
-
-    Where it recognises all maps of no weight, every weight is a candidate.
-    """
-    return _most_alike(measured["alike over seeds"].mean("seed"), measured["recognised"])
-
-
-def common_weight(measured: Mapping[str, xr.Dataset]) -> float:
-    """`best_weight` for all objectives at once: by the mean of their repeatability."""
-    alike = sum(found["alike over seeds"].mean("seed") for found in measured.values())
-    recognised = [found["recognised"] for found in measured.values()]
-    return _most_alike(alike, xr.concat(recognised, "objective").all("objective"))
-
-
-def compare(measured: Mapping[str, xr.Dataset], weights: Mapping[str, float]) -> pd.DataFrame:
-    """Compare every two objectives by every measure, seed by seed.
-
-    Args:
-        measured: name -> from `measure`, the same seeds.
-        weights: name -> the TV weight at which it is taken.
-
-    Returns:
-        A row for each (measure, first, second): `first value` and `second value`, means over the
-        seeds; `p`, two-sided, of Wilcoxon's signed-rank test (1945) of the differences from the
-        same seed inputs, which takes the seeds to be independent; `says`: "higher" or "lower", what
-        the first is, where `p` is below 0.05 over the number of rows (Bonferroni), else "cannot
-        tell".
-    """
-    at = {name: measured[name].sel(tv_weight=weight) for name, weight in weights.items()}
-    pairs = [(name, a, b) for name in at[next(iter(at))] for a, b in combinations(at, 2)]
-    rows = []
-    for name, first, second in pairs:
-        a, b = at[first][name].values, at[second][name].values
-        p = wilcoxon(a, b).pvalue if (a != b).any() else 1.0
-        told = "higher" if a.mean() > b.mean() else "lower"
-        told = told if p < SIGNIFICANT / len(pairs) else CANNOT_TELL
-        rows.append((name, first, second, a.mean(), b.mean(), p, told))
-    columns = ["measure", "first", "second", "first value", "second value", "p", "says"]
-    return pd.DataFrame(rows, columns=columns).set_index(["measure", "first", "second"])
-
-
-def beside(common: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
-    """Two tables of `compare` side by side, under "common weight" and "best weights"."""
-    return pd.concat({"common weight": common, "best weights": best}, axis="columns")
-
-
-def weights(tasks: Mapping[str, Mapping[str, xr.Dataset]]) -> pd.DataFrame:
-    """The TV weights that are compared: a row for each task and objective.
-
-    Args:
-        tasks: task -> objective -> from `measure`.
-
-    Returns:
-        `scale`, the objective's standard deviation over the images, mean over the units; `common`
-        and `best`, the weights; `common relative` and `best relative`, over the scale.
-    """
-    rows = {}
-    for task, measured in tasks.items():
-        common = common_weight(measured)
-        for name, found in measured.items():
-            scale, best = float(found["scale"]), best_weight(found)
-            rows[task, name] = [scale, common, common / scale, best, best / scale]
-    columns = ["scale", "common", "common relative", "best", "best relative"]
-    index = pd.MultiIndex.from_tuples(rows, names=["task", "objective"])
-    return pd.DataFrame(list(rows.values()), index, columns)
-
-
-def over_weights(measured: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """The measures over (objective, tv_weight), means over the seeds, for `charts.line_panels`."""
-    plain = [found.drop_vars(("recognised", "scale")).mean("seed") for found in measured.values()]
-    return xr.concat(plain, "objective").assign_coords(objective=list(measured))
-
-
-def at_weights(
-    maps: Mapping[str, xr.Dataset], *weights: Mapping[str, float]
-) -> dict[str, xr.Dataset]:
-    """The maps of each name at each of its weights (name -> TV weight), by a label that says both.
-
-    For `charts.as_columns`.
-    """
-    return {
-        f"{name}\nTV {each[name]:g}": maps[name].sel(tv_weight=[each[name]])
-        for name in maps
-        for each in weights
-    }
-
-
 def kind_shares(maps: Mapping[str, xr.Dataset], faces: Faces) -> pd.DataFrame:
     """Share (0..1) of the maps of each kind (`kinds.kind`): a row a name, a column a kind.
 
@@ -218,8 +126,3 @@ def _alike(maps: xr.Dataset) -> xr.DataArray:
         )
         parts.append(same.where(same["seed"] != same["other_seed"]).mean("other_seed"))
     return xr.concat(parts, maps["tv_weight"]).expand_dims(lp_weight=maps["lp_weight"].values)
-
-
-def _most_alike(alike: xr.DataArray, recognised: xr.DataArray) -> float:
-    candidates = alike.where(recognised) if bool(recognised.any()) else alike
-    return float(candidates.idxmax("tv_weight"))

@@ -11,13 +11,9 @@ from helpers import analysis, kinds, likeness
 from helpers.controls import SIGNIFICANT
 from helpers.repeatability import activation_spread, repeatability
 
-PICTURE, TEXTURE, NO_REPEAT, NO_MAP = (
-    "repeats as a picture",
-    "repeats as a texture",
-    "noise",
-    "no map",
-)
-OUTCOMES = (PICTURE, TEXTURE, NO_REPEAT, NO_MAP)
+PICTURE, TEXTURE = "repeats as a picture", "repeats as a texture"
+NOISE, NO_REPEAT, NO_MAP = "noise", "does not repeat", "no map"
+OUTCOMES = (PICTURE, TEXTURE, NOISE, NO_REPEAT, NO_MAP)
 REPEATS = ("stable", "several facets")
 CANNOT_TELL = "cannot tell"
 
@@ -30,7 +26,8 @@ def judge(
     A unit's `outcome` is the first that holds: "repeats as a picture" or "repeats as a texture"
     when its maps are alike, in one facet or a few, beyond what they are to other units' maps
     (`repeatability`, of `likeness.as_pictures` and `as_textures`); "no map" when fewer than two
-    seeds led beyond the seed input; "noise" when there are maps and neither repeats.
+    seeds led beyond the seed input; "noise" when neither repeats and the maps are staticky
+    (`kinds.STATICKY`); "does not repeat" when they are not.
 
     Args:
         maps: what `happy_maps` returns: one TV and LP weight, at least two units and two seeds.
@@ -56,7 +53,8 @@ def judge(
         "activation_spread": activation_spread(one),
         "high-frequency share": analysis.high_frequency_share(shown).mean("seed"),
     }
-    outcome = xr.where(pictures["verdict"] == "no map", NO_MAP, NO_REPEAT)
+    outcome = xr.where(columns["high-frequency share"] >= kinds.STATICKY, NOISE, NO_REPEAT)
+    outcome = xr.where(pictures["verdict"] == "no map", NO_MAP, outcome)
     if shifts:
         textures = repeatability(maps, likeness.as_textures(maps))
         columns["texture_alike"] = textures["alike"]
@@ -78,36 +76,36 @@ def shares(judged: Mapping[str, xr.Dataset]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, "index", columns=list(OUTCOMES))
 
 
-def against(judged: Mapping[str, xr.Dataset], *, paired: Mapping[str, bool]) -> pd.DataFrame:
-    """Whether a condition changes how many units repeat, against the first of `judged`.
+def change(
+    before: Mapping[str, xr.Dataset], after: Mapping[str, xr.Dataset], *, paired: bool
+) -> pd.DataFrame:
+    """Whether more or fewer units repeat after than before.
 
     Args:
-        judged: name -> from `judge`; the first is compared with.
-        paired: name -> whether its units are those of the first, for every other name.
+        before, after: name -> from `judge`; the same names.
+        paired: whether the units after are those before.
 
     Returns:
-        A row a condition: `repeat` and `first repeats`, how many units have maps that repeat as a
-        picture or a texture; `gained` and `lost`, how many units began and ceased to (paired only);
-        `p`, two-sided: the exact test of McNemar (1947) of those, or Fisher's (1922) exact test of
-        the counts where the units are not the same; `says`: "more" or "fewer" where `p` is below
-        0.05 over the number of rows (Bonferroni), else "cannot tell".
+        A row a name: `before` and `after`, how many units have maps that repeat as a picture or as
+        a texture; `gained` and `lost`, how many units began and ceased to (paired only); `p`,
+        two-sided: the exact test of McNemar (1947) of those, or Fisher's (1922) exact test of the
+        counts where the units are not the same; `says`: "more" or "fewer" where `p` is below 0.05
+        over the number of rows (Bonferroni), else "cannot tell".
     """
-    first, *others = judged
-    before = judged[first]["outcome"].isin((PICTURE, TEXTURE))
     rows = {}
-    for name in others:
-        after = judged[name]["outcome"].isin((PICTURE, TEXTURE))
-        gained, lost = (int((a & ~b).sum()) for a, b in ((after, before), (before, after)))
-        counts = [[int(x.sum()), int((~x).sum())] for x in (before, after)]
-        if paired[name]:
-            p = binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
+    for name in before:
+        old, new = (found[name]["outcome"].isin((PICTURE, TEXTURE)) for found in (before, after))
+        counts = {"before": int(old.sum()), "after": int(new.sum())}
+        if paired:
+            counts |= {"gained": int((new & ~old).sum()), "lost": int((old & ~new).sum())}
+            moved = counts["gained"] + counts["lost"]
+            p = binomtest(counts["gained"], moved).pvalue if moved else 1.0
         else:
-            gained, lost, p = np.nan, np.nan, fisher_exact(counts).pvalue
-        told = "more" if counts[1][0] > counts[0][0] else "fewer"
-        told = told if p < SIGNIFICANT / len(others) else CANNOT_TELL
-        rows[name] = [counts[1][0], counts[0][0], gained, lost, p, told]
-    columns = ["repeat", "first repeats", "gained", "lost", "p", "says"]
-    return pd.DataFrame.from_dict(rows, "index", columns=columns)
+            p = fisher_exact([[int(x.sum()), int((~x).sum())] for x in (old, new)]).pvalue
+        told = "more" if counts["after"] > counts["before"] else "fewer"
+        told = told if p < SIGNIFICANT / len(before) else CANNOT_TELL
+        rows[name] = counts | {"p": p, "says": told}
+    return pd.DataFrame.from_dict(rows, "index")
 
 
 def summary(judged: Mapping[str, xr.Dataset]) -> pd.DataFrame:
@@ -136,11 +134,11 @@ def numbers(judged: xr.Dataset) -> xr.Dataset:
 
 
 def ranked(judged: xr.Dataset, *outcomes: str) -> list[int]:
-    """The units of the outcomes (none: of all but "no map"), those whose maps are most alike first.
+    """The units of the outcomes, those whose maps are most alike first.
 
     Units without a number for it are left out.
     """
-    chosen = judged["outcome"].isin(outcomes or OUTCOMES[:-1])
+    chosen = judged["outcome"].isin(outcomes)
     return analysis.top(judged["alike"].where(chosen), judged.sizes["unit"]).tolist()
 
 

@@ -1,7 +1,6 @@
 import keras
 import numpy as np
 import pytest
-import xarray as xr
 from scipy.special import softmax
 
 from helpers import faces, maps, outputs
@@ -84,44 +83,6 @@ def test_measures_of_complements_that_repeat(net, found, images):
     sd = outputs.scales(net, images, "out")["activation"]["std"].squeeze(drop=True)
     np.testing.assert_allclose(measured["display gap"], (gap / sd).mean("unit"), rtol=1e-4)
     assert float(measured["scale"]) == pytest.approx(float(sd.mean()))
-
-
-def of_seeds(recognised=(True, True, True), **values):
-    """Measured values (tv_weight, seed) of three weights."""
-    data = {name: (("tv_weight", "seed"), np.asarray(v, float)) for name, v in values.items()}
-    weights = [0.1, 1.0, 10.0]
-    return xr.Dataset(data, {"tv_weight": weights}).assign_coords(
-        recognised=("tv_weight", list(recognised)), scale=2.0
-    )
-
-
-def test_the_best_weight_repeats_most_among_the_recognised():
-    alike = {"alike over seeds": [[0.2, 0.3], [0.5, 0.6], [0.9, 0.9]]}
-    unsure = of_seeds((True, True, False), **alike)
-    assert outputs.best_weight(of_seeds(**alike)) == 10
-    assert outputs.best_weight(unsure) == 1
-    assert outputs.best_weight(of_seeds((False,) * 3, **alike)) == 10
-    low = of_seeds(**{"alike over seeds": [[1.0, 0.9], [0.1, 0.1], [0.9, 0.9]]})
-    assert outputs.common_weight({"a": unsure, "b": low}) == 0.1
-    table = outputs.weights({"task": {"a": unsure, "b": low}})
-    assert table.loc["task", "a"].tolist() == [2, 0.1, 0.05, 1, 0.5]
-
-
-def test_objectives_are_compared_seed_by_seed():
-    base = DRAW.normal(size=(3, 12))
-    a = of_seeds(better=base + 0.1, same=base)
-    b = of_seeds(better=base, same=base + DRAW.normal(size=(3, 12)))
-    table = outputs.compare({"a": a, "b": b}, {"a": 1.0, "b": 1.0})
-    assert table["says"].tolist() == ["higher", "cannot tell"]
-    assert table.loc["better", "p"].item() == pytest.approx(2 / 2**12)
-    both = outputs.beside(table, table)
-    assert both["common weight"].equals(table) and both["best weights"].equals(table)
-
-
-def test_maps_are_labelled_by_objective_and_weight(found):
-    labelled = outputs.at_weights({"p": found}, {"p": 0.1}, {"p": 1.0})
-    assert list(labelled) == ["p\nTV 0.1", "p\nTV 1"]
-    assert labelled["p\nTV 1"]["tv_weight"].item() == 1
 
 
 def test_kinds_are_counted(found, images):
