@@ -44,7 +44,7 @@ def main(folder: Path) -> None:
     with running_browser() as browser, tempfile.TemporaryDirectory() as temporary:
         home, copy = Path(temporary) / "home", Path(temporary) / "copy"
         with running_lab(home, copy) as lab:
-            page = browser.new_page(viewport={"width": 1500, "height": 1400})
+            page = browser.new_page(viewport={"width": 1500, "height": 2300})
             lab.open(page, "notebooks/explore.ipynb")
             run_all(page)
             for theme in ("Light", "Dark"):
