@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from html import escape
-from itertools import groupby
 from pathlib import Path
 
 import nbformat
@@ -45,7 +44,7 @@ def share(paths: Sequence[str | Path], folder: str | Path) -> Path:
     if not shared or len(set(names)) != len(names):
         raise ValueError(f"notebooks must be at least one, each of its own name, got {names}")
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / INDEX).exists():
+    if folder.exists() and any(folder.iterdir()) and not _is_shared(folder):
         raise ValueError(f"folder must be new, empty or of shared pages, got {str(folder)!r}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as part:
@@ -58,7 +57,7 @@ def share(paths: Sequence[str | Path], folder: str | Path) -> Path:
 def _write(shared: list[SharedNotebook], folder: Path) -> None:
     for name in ("maps", "thumbnails"):
         (folder / name).mkdir(parents=True)
-    experiments = sorted({one.experiment() for one in shared if _has_nets(one.experiment())})
+    experiments = sorted({one.experiment() for one in shared if sheets.nets(one.experiment())})
     stored = {experiment: _write_maps(experiment, folder) for experiment in experiments}
     for one in tqdm(shared, desc="pages"):
         cells = _without_panels(one, stored.get(one.experiment(), []))
@@ -70,8 +69,8 @@ def _write(shared: list[SharedNotebook], folder: Path) -> None:
         body = (warning if unexecuted else "") + pages.cells(cells)
         _put(folder / one.address, one.title, body, links)
     cards = [
-        (group, [_card(one, folder) for one in members])
-        for group, members in groupby(shared, lambda one: one.group)
+        (group, [_card(one, folder) for one in shared if one.group == group])
+        for group in dict.fromkeys(one.group for one in shared)
     ]
     for experiment in experiments:
         _put(
@@ -84,6 +83,11 @@ def _write(shared: list[SharedNotebook], folder: Path) -> None:
     if experiments:
         cards.append(("The stored maps", [_maps_card(e, stored[e]) for e in experiments]))
     _put(folder / INDEX, "HappyMaps", pages.fill("index", groups=cards), [])
+
+
+def _is_shared(folder: Path) -> bool:
+    index = folder / INDEX
+    return index.is_file() and pages.MARK in index.read_text(encoding="utf-8", errors="replace")
 
 
 def _put(path: Path, title: str, body: str, links: list[pages.Link]) -> None:
@@ -132,10 +136,6 @@ def _note(text: str) -> str:
     return f'<p class="note">{marked}</p>'
 
 
-def _has_nets(folder: Path) -> bool:
-    return any(folder.glob("*.keras"))
-
-
 def _maps_address(experiment: Path) -> str:
     return f"maps_{experiment.name}.html"
 
@@ -164,7 +164,7 @@ def _card(one: SharedNotebook, folder: Path) -> dict:
 
 
 def _maps_card(experiment: Path, stored: list[dict]) -> dict:
-    nets = sorted(path.stem for path in experiment.glob("*.keras"))
+    nets = [path.stem for path in sheets.nets(experiment)]
     counts = {net: sum(len(one["maps"]) for one in stored if one["net"] == net) for net in nets}
     said = ", ".join(f"{net} {count or 'none'}" for net, count in counts.items())
     claim = f"Choose a net, a layer, a unit and a weight. Maps stored here: {said}."

@@ -25,6 +25,8 @@ OBJECTIVES = ("activation", "pre-activation")
 NAMES = {"cmu": "photos", "rendered": "rendered", "folder": "folder"}
 EPOCHS = {"cmu": 24, "rendered": 4, "folder": 24}
 BATCH, LEARNING_RATE = 32, 1e-3
+FILTERS, DENSE = (32, 32, 64), (64, 32)
+"""The post's net: units of each convolution, and of each dense layer before the last."""
 DENSE_BIAS = 0.6
 """Where the biases of the hidden dense layers start. What reaches them is positive and much alike
 from image to image, so that with 0 many units never fire: 21 of dense_1's 64 on the photographs
@@ -66,8 +68,8 @@ class Evaluation:
 def build_net(
     input_shape: tuple[int, int, int],
     n_outputs: int = 2,
-    filters: Sequence[int] = (32, 32, 64),
-    dense: Sequence[int] = (64, 32),
+    filters: Sequence[int] = FILTERS,
+    dense: Sequence[int] = DENSE,
     *,
     seed: int,
 ) -> keras.Model:
@@ -123,6 +125,8 @@ def train(
     poses: bool = False,
     epochs: int = 24,
     batch: int = BATCH,
+    filters: Sequence[int] = FILTERS,
+    dense: Sequence[int] = DENSE,
     progress: bool = True,
 ) -> Trained:
     """Train a new net with Adam (rate 1e-3 at first) on the cross-entropy.
@@ -139,12 +143,13 @@ def train(
         poses: tell the four poses apart rather than the set's own classes.
         epochs: times through the images.
         batch: images a step.
+        filters, dense: as `build_net` takes them.
         progress: show a bar.
     """
     faces_train = with_mirror_images(faces_train)
     labels, classes = truth(faces_train, poses=poses)
     steps = math.ceil(len(labels) / batch)
-    model = build_net(faces_train.images.shape[1:], len(classes), seed=seed)
+    model = build_net(faces_train.images.shape[1:], len(classes), filters, dense, seed=seed)
     model.compile(
         keras.optimizers.Adam(
             keras.optimizers.schedules.CosineDecay(LEARNING_RATE, epochs * steps)

@@ -87,6 +87,7 @@ def test_sharing_again_replaces_the_pages_and_nothing_else(tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").glob("*.html")) == ["index.html", "two.html"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("keep")
+    (tmp_path / "mine" / "index.html").write_text("<title>A page of mine</title>")
     with pytest.raises(ValueError, match="folder must be"):
         share.share([first], tmp_path / "mine")
     assert (tmp_path / "mine" / "letter.txt").read_text() == "keep"
