@@ -81,7 +81,8 @@ def nets(experiment: Path) -> list[Path]:
         for toml in experiment.glob("*.toml")
         for table in tomllib.loads(toml.read_text()).get("nets", {}).values()
     ]
-    declared = [(experiment / file).resolve() for table in tables for file in table.values()]
+    files = [file for table in tables for file in table.values() if isinstance(file, str)]
+    declared = [(experiment / file).resolve() for file in files]
     found = {*experiment.resolve().glob("*.keras"), *declared}
     return sorted(path for path in found if path.is_file())
 
