@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from helpers.figures import MapFigure
 
 COLOURS = ("#1d4ed8", "#c2410c", "#15803d", "#7e22ce", "#475569")
-SHADES = ("#1d4ed8", "#93c5fd", "#c2410c", "#d4d4d8", "#15803d", "#fde68a", "#7e22ce", "#52525b")
+SHADES = ("#1d4ed8", "#93c5fd", "#c2410c", "#fde68a", "#d4d4d8", "#15803d", "#7e22ce", "#52525b")
 FITS = 0.06
 """Share from which a bar's part is wide enough for its percentage."""
 
@@ -53,7 +53,7 @@ def stacked_bars(shares: pd.DataFrame, *, title: str, x_label: str) -> MapFigure
     axis.set_xlabel(x_label, fontsize=8)
     axis.tick_params(labelsize=8)
     axis.set_title(title, fontsize=9)
-    figure.legend(loc="outside lower center", ncols=4, fontsize=7, frameon=False)
+    figure.legend(loc="outside lower center", ncols=5, fontsize=7, frameon=False)
     figure.alt = f"{title} " + " ".join(_in_words(name, row) for name, row in shares.iterrows())
     return figure
 

@@ -129,8 +129,9 @@ def in_words(judged: xr.Dataset, *outcomes: str) -> str:
 
 
 def numbers(judged: xr.Dataset) -> xr.Dataset:
-    """The measures of `judge` that are numbers, as `controls.tell_apart` takes them."""
-    return judged[["alike", "texture_alike", "activation_spread", "high-frequency share"]]
+    """The measures of `judge` by which `controls.tell_apart` can compare two nets' units."""
+    wanted = ("alike", "texture_alike", "activation_spread", "high-frequency share")
+    return judged[[name for name in wanted if name in judged]]
 
 
 def ranked(judged: xr.Dataset, *outcomes: str) -> list[int]:

@@ -11,6 +11,8 @@ from helpers import notebooks
 
 ROOT = Path(__file__).parent.parent
 COMMITTED = sorted([*ROOT.glob("experiments/*/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
+EXPERIMENT_1 = sorted(ROOT.glob("experiments/experiment1/*.ipynb"))
+FOLLOW_UPS = sorted(ROOT.glob("experiments/experiment[23]/*.ipynb"))
 MOST_BYTES = 1.5e6
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -74,9 +76,15 @@ def test_every_picture_has_a_text_alternative(path):
                 assert len(output["metadata"]["image/png"]["alt"]) > 20
 
 
-@pytest.mark.parametrize("net", ["photos", "rendered"])
-@pytest.mark.parametrize("path", sorted(ROOT.glob("experiments/experiment1/*.ipynb")), ids=name)
-def test_experiment_1_runs_end_to_end_when_small(path, net, tmp_path):
+@pytest.mark.parametrize(
+    ("path", "net"),
+    [
+        *((path, net) for path in EXPERIMENT_1 for net in ("photos", "rendered")),
+        *((path, "rendered") for path in FOLLOW_UPS),
+    ],
+    ids=lambda value: getattr(value, "stem", value),
+)
+def test_experiments_run_end_to_end_when_small(path, net, tmp_path):
     html = notebooks.render(
         path, tmp_path / path.name, net=net, size="small", results=str(tmp_path / "results")
     )

@@ -107,3 +107,9 @@ def test_the_summary_is_of_medians():
     table = survival.summary({"all": JUDGED})
     assert table.loc["all", "alike"] == pytest.approx(float(JUDGED["alike"].median()))
     assert table.loc["all", "level"] == pytest.approx(float(JUDGED["level"].median()))
+
+
+def test_numbers_are_what_two_nets_are_compared_by():
+    assert list(survival.numbers(JUDGED)) == [
+        *("alike", "texture_alike", "activation_spread", "high-frequency share")
+    ]
