@@ -5,6 +5,8 @@ NETS := photos rendered
 EXPERIMENT := experiments/experiment1
 PEERS := tf-keras-vis xplique
 NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
+FOLLOW_UPS = $(wildcard experiments/experiment[2345]/*.ipynb)
+SHARED = $(wildcard experiments/experiment0/*.ipynb) $(NOTEBOOKS) $(wildcard experiments/*/*.ipynb notebooks/*.ipynb)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -14,8 +16,17 @@ figures: .venv/made
 	$(BIN)/python -m helpers.sweep $(EXPERIMENT)/experiment.toml --net $(NETS)
 	$(BIN)/python -m helpers.notebooks $(NOTEBOOKS)
 	$(BIN)/python -m helpers.notebooks $(NOTEBOOKS) --output $(EXPERIMENT)/rendered --set net=rendered
-	@echo; echo "Figures:"; ls $(EXPERIMENT)/figures/*/*.png
-	@echo; echo "Pages:"; ls $(EXPERIMENT)/*.html $(EXPERIMENT)/rendered/*.html
+	$(BIN)/python -m helpers.sweep experiments/experiment2/experiment.toml --net photos
+	$(BIN)/python -m helpers.sweep experiments/experiment3/experiment.toml --net photos
+	$(BIN)/python -m helpers.notebooks $(FOLLOW_UPS)
+	@echo; echo "Figures:"; ls experiments/*/figures/*.png experiments/*/figures/*/*.png
+	@echo; echo "Pages:"; ls experiments/*/*.html $(EXPERIMENT)/rendered/*.html
+
+experiments: .venv/made
+	$(BIN)/python -m helpers.notebooks $(wildcard experiments/experiment0/*.ipynb)
+	$(BIN)/python -m helpers.architectures experiments/experiment4/experiment.toml
+	$(BIN)/python -m helpers.architectures experiments/experiment5/experiment.toml
+	$(MAKE) figures
 
 test: .venv/made browser
 	$(BIN)/ruff check .
@@ -26,7 +37,7 @@ browser: .venv/made
 	$(BIN)/python tests/browser/install.py
 
 share: .venv/made
-	$(BIN)/python -m helpers.share
+	$(BIN)/python -m helpers.share $(SHARED)
 
 lab: .venv/made
 	$(BIN)/jupyter lab notebooks/explore.ipynb

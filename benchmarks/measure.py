@@ -37,7 +37,7 @@ class Plan:
         growth_maps: numbers of maps.
         growth_sizes: sides of the picture, pixels.
         longest: seconds; no growth is followed beyond a search predicted to take longer.
-        panel_maps: maps rendered in each panel process, the first of them cold.
+        panel_maps: units that each panel process is moved to, the first of them cold.
     """
 
     nets: dict[str, str]
@@ -51,7 +51,7 @@ class Plan:
     maps_one_by_one: int = 2
     batch: int = 32
     growth_maps: tuple[int, ...] = (1, 4, 16, 64, 256)
-    growth_sizes: tuple[int, ...] = (32, 64, 96, 128)
+    growth_sizes: tuple[int, ...] = (32, 64, 128)
     longest: float = 15.0
     panel_maps: int = 4
 
@@ -66,7 +66,7 @@ FULL = Plan(
     tools=tuple(SEARCH),
     peer_layers={
         "rendered": ("conv2d_1", "conv2d_2", "conv2d_3", "dense_1"),
-        "photos": ("conv2d_3", "dense_1"),
+        "photos": ("conv2d_3",),
     },
     deep_layer="conv2d_3",
     share_layers=("conv2d_1", "conv2d_2", "conv2d_3", "dense_1"),
@@ -120,7 +120,11 @@ def _share(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
         for index in range(plan.rounds):
             answer = _search(ours, plan, plan.net, layer, range(plan.batch))
             alone = ours.ask(
-                "convolutions", net=plan.net, layer=layer, batch=plan.batch, repeats=plan.steps
+                "convolutions",
+                net=plan.net,
+                layer=layer,
+                batch=plan.batch,
+                repeats=max(1, plan.steps // 4),
             )
             answer["convolutions"] = alone["seconds"] * plan.steps
             answer["gflops"] = alone["flops"] / alone["seconds"] / 1e9
@@ -149,7 +153,7 @@ def _growth_in_size(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
             net = f"{folder}/{size}.keras"
             maker.ask("resize", net=plan.net, size=size, path=net)
             for worker in workers:
-                count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps
+                count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps // 2
                 for tool, answer in _first_and_next(worker, plan, net, range(count)).items():
                     yield {"section": "growth in size", "tool": tool, "size": size} | answer
 
@@ -178,15 +182,15 @@ def _grid(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
 
 
 def _panel(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
-    """One map after the other in a panel of a fresh process; the first is cold."""
+    """Move the panel of a fresh process from unit to unit; the first map is cold."""
     for index in range(plan.rounds):
         for tool in (OURS, KERAS_VIS)[:: -1 if index % 2 else 1]:
             with start(tool) as worker:
-                for unit in range(plan.panel_maps):
+                for unit in range(1, plan.panel_maps + 1):  # a new panel stands at unit 0
                     answer = worker.ask(
                         "panel", net=plan.net, layer=plan.deep_layer, unit=unit, steps=plan.steps
                     )
-                    state = "warm" if unit else "cold"
+                    state = "warm" if unit > 1 else "cold"
                     yield _record("panel", worker, answer, state=state, round=index)
 
 

@@ -142,8 +142,8 @@ def _panel_table(records: Sequence[Record]) -> str:
             values = (numbers.panel_seconds(records, tool, state, m) for m in ("first", "finished"))
             rows.append((state, tool, *(spread(value) for value in values)))
     text = (
-        "\n\nThe panel itself, its picture included. Cold: the first map of a process that has"
-        " imported everything and loaded the net; warm: the next maps, other units of the layer."
+        "\n\nFrom the move of a control to the picture in the panel itself. Cold: the first map of"
+        " a process that has imported everything and loaded the net; warm: the next units."
     )
     return _table(("panel", "engine", "first picture, s", "finished map, s"), rows) + text
 

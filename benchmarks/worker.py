@@ -51,17 +51,18 @@ def search(tool: str, net: str, **work) -> dict:
 
 
 def panel(tool: str, net: str, layer: str, unit: int, steps: int) -> dict:
-    """Render one map in the panel: seconds until its first picture, and until it is done."""
-    shown = _panel(net)
-    shown.engine.value = {contenders.OURS: "batched"}.get(tool, tool)
-    shown.layer.value, shown.unit.value, shown.steps.value = layer, unit, steps
+    """Move the panel to a unit: seconds until its first picture, and until its map is done."""
+    shown = _panel(net, layer, steps, {contenders.OURS: "batched"}.get(tool, tool))
     times = []
     began = time.perf_counter()
     watch = lambda _: times.append(time.perf_counter() - began)  # noqa: E731
-    shown.picture.observe(watch, "value")
-    shown.render()
+    shown.picture.observe(watch, "png")
+    shown.controls.unit.value = unit
+    shown.wait()
     done = time.perf_counter() - began
-    shown.picture.unobserve(watch, "value")
+    shown.picture.unobserve(watch, "png")
+    if shown.status.is_error:
+        raise ValueError(shown.status.text)
     return {"first": times[0], "finished": done, "peak_mb": _peak_mb()}
 
 
@@ -117,10 +118,10 @@ def _load(net: str):
 
 
 @cache
-def _panel(net: str):
+def _panel(net: str, layer: str, steps: int, engine: str):
     from helpers.widgets import Panel
 
-    return Panel(_load(net))
+    return Panel(_load(net), layer=layer, steps=steps, engine=engine)
 
 
 def _peak_mb() -> float:

@@ -20,6 +20,8 @@ CELL_INCHES = 1.15
 DPI = 100
 LETTERS_PER_INCH = 13
 SYMBOLS = {"unit": "unit", "tv_weight": "TV", "lp_weight": "LP", "seed": "seed"}
+MOST_SAID = 16
+"""Labels that a text alternative names one by one."""
 EXPLANATION = "Under each map: activation of the raw map → of the map as shown."
 
 
@@ -262,7 +264,10 @@ def _label(dim: str, value) -> str:
 
 
 def _range(dataset: xr.Dataset, dim: str) -> str:
-    return ", ".join(_label(dim, value) for value in dataset[dim].values)
+    labels = [_label(dim, value) for value in dataset[dim].values]
+    if len(labels) > MOST_SAID:
+        return f"{labels[0]} to {labels[-1]}, {len(labels)} in all"
+    return ", ".join(labels)
 
 
 def _title(dataset: xr.Dataset, shown: tuple[str, ...], title: str) -> str:

@@ -9,8 +9,8 @@ from helpers import analysis, training
 from helpers.spec import PICTURE
 
 KINDS = ("bright", "flat", "staticky", "edge-like", "textured", "object-like", "diffuse")
-FLAT = 0.1
-"""Spatial share below which a picture is flat: nine tenths of what is seen are colour or frame."""
+FLAT = 0.05
+"""Spatial share below which a picture is flat: all but a twentieth of it is colour or frame."""
 STATICKY = 0.4
 """High-frequency share from which a picture is staticky: half of white noise's 0.80."""
 ONE_WAY = 0.5
@@ -110,7 +110,7 @@ def kind(numbers: xr.Dataset, level: Mapping[str, float]) -> xr.DataArray:
 
     1. bright: brighter than 95 % of the real images, and than the seed input by one of its
        standard deviations (140.25).
-    2. flat: spatial share below 0.1, that is nine tenths one colour, or frame.
+    2. flat: spatial share below 0.05: one colour, or a frame, and next to no pattern.
     3. staticky: high-frequency share at or above 0.4.
     4. edge-like: edge strength at or above 0.5.
     5. textured: coarse share below 0.5, that is most energy at periods of at most 16 pixels.

@@ -19,9 +19,9 @@ def as_pictures(maps: xr.Dataset, *, shifts: bool = True, progress: bool = True)
 
     `max over s of sum a(x, c) b(x + s, c) / (|a| |b|)` over positions x and channels c, shifts
     circular (Lewis 1995, "Fast Normalized Cross-Correlation", with a template as large as the
-    picture); a is the map's pattern, that is less each channel's mean. A map that is nine tenths
-    one colour is compared by that colour instead: a is its channels' means less their mean, so that
-    it scores 1 with the same colour and 0 with any pattern.
+    picture); a is the map's pattern, that is less each channel's mean. A map that is one colour but
+    for a twentieth (`kinds.FLAT`) is compared by that colour instead: a is its channels' means less
+    their mean, so that it scores 1 with the same colour and 0 with any pattern.
 
     Args:
         maps: what `happy_maps` returns, one TV and LP weight.

@@ -48,7 +48,8 @@ def happy_maps(
             others".
         **options: `tv_weights`, `lp_weights`, `seeds`, `activation_weight`, `steps`, `engine`,
             `pixels` and `preprocessing` as `MapSpec` takes them; `seed_input`, a picture (H, W, C)
-            of pixels 0..255 to start from instead of noise; `progress=False` for no bar;
+            of pixels 0..255 to start from instead of noise, or one for each seed (S, H, W, C);
+            `progress=False` for no bar;
             `on_step(step, picture)`, called with a map's picture (H, W, C) as it grows (every step
             of keras-vis; the first and every 20th of a batch's first map), which may raise to stop.
 
@@ -110,7 +111,7 @@ def compute(
     """
     target = engines.target_of(model, spec)
     shape = target.input_shape[1:]
-    starts = [_start(seed, shape, seed_input) for seed in spec.seeds]
+    starts = _starts(spec.seeds, shape, seed_input)
     dataset = _empty(spec, shape)
     _measure_starts(dataset, target, starts, spec)
 
@@ -154,23 +155,32 @@ def start_noise(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
     return ((low + high) / 2 + 0.05 * (high - low) * noise).astype("float32")
 
 
+def picture_digest(pictures: np.ndarray) -> str:
+    """Name (20 hex digits) of float32 pictures, as a spec's `seed_input` holds it."""
+    return hashlib.sha256(pictures.tobytes()).hexdigest()[:20]
+
+
 def _maps(model, layer, units, *, seed_input=None, progress=True, on_step=None, **values):
     model = models.load_model(model)
     if seed_input is not None:
         seed_input = np.asarray(seed_input, "float32")
-        values["seed_input"] = hashlib.sha256(seed_input.tobytes()).hexdigest()[:20]
+        values["seed_input"] = picture_digest(seed_input)
     spec = make_spec(model, layer, units, **values)
     return compute(model, spec, seed_input=seed_input, progress=progress, on_step=on_step)
 
 
-def _start(seed: int, shape: tuple, picture: np.ndarray | None) -> np.ndarray:
-    if picture is None:
-        return start_noise(seed, shape)
-    if picture.shape != shape:
-        raise ValueError(f"seed_input must have shape {shape} (H, W, C), got {picture.shape}")
-    if not np.isfinite(picture).all():
+def _starts(seeds: tuple[int, ...], shape: tuple, pictures: np.ndarray | None) -> np.ndarray:
+    """What each seed's maps start from, (S, H, W, C)."""
+    if pictures is None:
+        return np.stack([start_noise(seed, shape) for seed in seeds])
+    if pictures.shape not in (shape, (len(seeds), *shape)):
+        raise ValueError(
+            f"seed_input must have shape {shape} (H, W, C), or {(len(seeds), *shape)} with one for"
+            f" each seed, got {pictures.shape}"
+        )
+    if not np.isfinite(pictures).all():
         raise ValueError("seed_input must be finite, got NaN or infinity")
-    return picture
+    return np.broadcast_to(pictures, (len(seeds), *shape))
 
 
 def _empty(spec: MapSpec, shape: tuple) -> xr.Dataset:
@@ -217,7 +227,7 @@ def _measure(dataset: xr.Dataset, target: keras.Model, spec: MapSpec) -> None:
 
 
 def _measure_starts(dataset: xr.Dataset, target: keras.Model, starts, spec: MapSpec) -> None:
-    x = tf.constant(np.stack(starts))
+    x = tf.constant(starts)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         objectives = tf.gather(_unit_means(target(x)), spec.units, axis=1)

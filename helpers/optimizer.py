@@ -25,7 +25,7 @@ DECAY = 0.95
 MOST_MAPS = 32
 """Maps in a batch: enough to keep the cores busy, few enough to stay in the cache."""
 FEWEST_SHARED = 8
-"""Maps of one unit from which on that unit alone is computed."""
+"""Maps of one unit from which on that unit alone is computed, where there are other units too."""
 STEPS_PER_CALL = 20
 ELEMENTWISE = ("linear", "relu", "elu", "selu", "sigmoid", "tanh", "softplus", "gelu", "silu")
 """Activation functions by which each unit follows from itself alone (softmax does not)."""
@@ -96,7 +96,7 @@ def _batches(jobs: Sequence[Job], can_share: bool) -> Iterator[tuple[list[int], 
         of_unit[job.unit].append(i)
     mixed = []
     for numbers in of_unit.values():
-        if can_share and len(numbers) >= FEWEST_SHARED:
+        if can_share and (len(of_unit) == 1 or len(numbers) >= FEWEST_SHARED):
             yield from ((part, True) for part in _parts(numbers))
         else:
             mixed += numbers

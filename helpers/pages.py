@@ -9,6 +9,9 @@ from jinja2 import DictLoader, Environment, FileSystemLoader
 from nbconvert import HTMLExporter
 
 TEMPLATES = Path(__file__).parent / "templates"
+MARK = '<meta name="generator" content="HappyMaps workbook">'
+"""In every page: by it a folder of shared pages is known."""
+
 Link = tuple[str, str]
 """Text and address."""
 
@@ -24,6 +27,7 @@ def page(title: str, body: str, links: Sequence[Link] = (), scripts: Sequence[st
     """
     return fill(
         "page",
+        mark=MARK,
         title=title,
         body=body,
         links=links,

@@ -13,11 +13,13 @@ import keras
 import numpy as np
 import xarray as xr
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from helpers import maps
 from helpers.figures import SYMBOLS
 from helpers.optimizer import display
 from helpers.panel_elements import Picture
+from helpers.recipe import png_text, recipe_of
 from helpers.spec import GRID, MapSpec
 
 FIELDS = {"unit": "units", "tv_weight": "tv_weights", "lp_weight": "lp_weights", "seed": "seeds"}
@@ -127,11 +129,20 @@ def parse_values(dim: str, text: str) -> tuple[float | int, ...]:
     return tuple(values)
 
 
-def png(picture: np.ndarray) -> bytes:
+def png(picture: np.ndarray, text: PngInfo | None = None) -> bytes:
     """A picture (H, W, C) uint8, gray or RGB, as a PNG file, a pixel a pixel."""
     file = io.BytesIO()
-    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "png")
+    shown = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
+    shown.save(file, "png", pnginfo=text)
     return file.getvalue()
+
+
+def map_png(dataset: xr.Dataset) -> bytes:
+    """The PNG of one map, from which `helpers.reproduce` makes it again."""
+    picture = pixels(dataset)
+    height, width = picture.shape[:2]
+    recipe = recipe_of(dataset, "map_grid", rows="unit", columns="tv_weight", title="")
+    return png(picture, png_text(recipe, caption(dataset), [(0, 0, width, height)]))
 
 
 def data_url(content: bytes, kind: str = "image/png") -> str:
@@ -157,7 +168,7 @@ def show(shown: Picture, links: ipywidgets.HTML, dataset: xr.Dataset, of: str = 
     """Show the one map of a Dataset with its numbers and its downloads."""
     fill(shown, pixels(dataset), f"{caption(dataset)}\n{numbers(dataset)}")
     spec = spec_of(dataset)
-    links.value = downloads(file_name(spec), shown.png, spec.to_toml(), of)
+    links.value = downloads(file_name(spec), map_png(dataset), spec.to_toml(), of)
 
 
 def downloads(name: str, picture: bytes, toml: str, of: str = "") -> str:

@@ -13,6 +13,7 @@ from helpers import panel_parts as parts
 from helpers.panel_controls import Controls
 from helpers.panel_elements import Grid, Picture, Status, button, dropdown, text_box
 from helpers.panel_search import Newest
+from helpers.recipe import joined_attributes
 from helpers.spec import MapSpec
 
 AXES = (("Unit", "unit"), ("TV weight", "tv_weight"), ("LP weight", "lp_weight"), ("Seed", "seed"))
@@ -117,10 +118,7 @@ class SweepView(ipywidgets.VBox):
         """
         if not self._done:
             raise ValueError("there is no map yet: start a sweep first")
-        rows = self._axes[0]
-        whole = xr.concat(self._done, rows, combine_attrs="drop_conflicts")
-        values = {parts.FIELDS[rows]: tuple(whole[rows].values.tolist())}
-        return whole.assign_attrs(spec=replace(parts.spec_of(self._done[0]), **values).to_toml())
+        return xr.concat(self._done, self._axes[0], combine_attrs=joined_attributes)
 
     def figure(self) -> figures.MapFigure:
         """Draw the rows found so far, to stay in a file.

@@ -122,6 +122,7 @@ def search_missing(
             if left:
                 bar.set_postfix_str("waiting for another run")
                 store.release(store.claim(left[0].path, wait=True))
+                bar.set_postfix_str("")
 
 
 def _search_free(pieces: list[Piece], search: Search, bar: tqdm) -> list[Piece]:

@@ -1,6 +1,7 @@
 """Stored maps as sheets of tiles, with the numbers that a page needs to browse them."""
 
 import math
+import tomllib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -73,6 +74,19 @@ class Sheet:
         }
 
 
+def nets(experiment: Path) -> list[Path]:
+    """Files of the nets of an experiment: those in its folder, and those that its TOML declares."""
+    tables = [
+        table
+        for toml in experiment.glob("*.toml")
+        for table in tomllib.loads(toml.read_text()).get("nets", {}).values()
+    ]
+    files = [file for table in tables for file in table.values() if isinstance(file, str)]
+    declared = [(experiment / file).resolve() for file in files]
+    found = {*experiment.resolve().glob("*.keras"), *declared}
+    return sorted(path for path in found if path.is_file())
+
+
 def stored_sheets(experiment: str | Path) -> Iterator[Sheet]:
     """Read the maps stored for the nets in an experiment's folder, a sheet at a time.
 
@@ -80,10 +94,10 @@ def stored_sheets(experiment: str | Path) -> Iterator[Sheet]:
     warning) are left out.
 
     Args:
-        experiment: folder with the nets' `.keras` files and `results/`.
+        experiment: folder with `results/` and, in it or declared in its TOML, the nets.
     """
     experiment = Path(experiment)
-    nets = {models.weight_digest(models.load_model(path)): path.stem for path in _nets(experiment)}
+    stems = {models.weight_digest(models.load_model(path)): path.stem for path in nets(experiment)}
     groups: dict[tuple[str, MapSpec], list[xr.Dataset]] = {}
     for path in sorted((experiment / "results").glob("*.nc")):
         try:
@@ -92,8 +106,8 @@ def stored_sheets(experiment: str | Path) -> Iterator[Sheet]:
             warnings.warn(f"left out: {error}", stacklevel=2)
             continue
         digest = dataset.attrs["weight_digest"]
-        if digest in nets and dataset.attrs["numerics"] == maps.NUMERICS:
-            groups.setdefault((nets[digest], _family(dataset)), []).append(dataset)
+        if digest in stems and dataset.attrs["numerics"] == maps.NUMERICS:
+            groups.setdefault((stems[digest], _family(dataset)), []).append(dataset)
     for (net, family), datasets in sorted(groups.items(), key=_order):
         found = {key: one for dataset in datasets for key, one in _single_maps(dataset)}
         keys = sorted(found)
@@ -104,10 +118,6 @@ def stored_sheets(experiment: str | Path) -> Iterator[Sheet]:
             {key: found[key]["display"].values for key in keys},
             {key: tuple(float(found[key][name]) for name in NUMBERS) for key in keys},
         )
-
-
-def _nets(experiment: Path) -> list[Path]:
-    return sorted(experiment.glob("*.keras"))
 
 
 def _family(dataset: xr.Dataset) -> MapSpec:

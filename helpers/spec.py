@@ -38,7 +38,7 @@ class MapSpec:
         pixels: "free" is keras-vis's search, which may leave the range of pixels; "bounded" keeps
             every pixel in 0..255 (engine "batched" only).
         preprocessing: what the net expects, as `helpers.models.from_pixels` takes it.
-        seed_input: digest of the picture the search starts from; None for noise made by the seeds.
+        seed_input: digest of what the search starts from; None for noise made by the seeds.
 
     Raises:
         ValueError: a value is not legal; the message names it and says what is.

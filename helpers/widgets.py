@@ -11,6 +11,8 @@ import xarray as xr
 
 from helpers import figures, models
 from helpers import panel_parts as parts
+from helpers.faces import Faces
+from helpers.panel_card import CardView
 from helpers.panel_controls import Controls
 from helpers.panel_elements import Picture, Status, button
 from helpers.panel_nets import Nets
@@ -28,6 +30,7 @@ class Panel(ipywidgets.VBox):
 
     Attributes:
         controls: what map is asked for; set `controls.tv_weight.value`, `controls.unit.value` ...
+        card: what is known about the unit, where the panel has faces to judge it against.
         sweep: the view of maps over two axes.
         render_button, stop_button, keep_button, clear_button, apply_button: `click()` them.
         toml: text box with the spec, to copy or to paste one into.
@@ -35,12 +38,20 @@ class Panel(ipywidgets.VBox):
         results: Datasets of the kept maps, in order.
     """
 
-    def __init__(self, nets: Nets, *, preprocessing: models.Preprocessing | None = None, **chosen):
+    def __init__(
+        self,
+        nets: Nets,
+        *,
+        preprocessing: models.Preprocessing | None = None,
+        faces: Faces | None = None,
+        **chosen,
+    ):
         """Load the nets and set the controls; `render` or the first move starts a search.
 
         Args:
             nets: a Keras model, the path of one, or several under their names.
             preprocessing: what the nets expect, as `helpers.models.from_pixels` takes it.
+            faces: labelled images to judge units against; with them the panel draws unit cards.
             **chosen: values of controls, by name: `layer`, `unit`, `tv_weight`, `lp_weight`,
                 `activation_weight`, `seed`, `sign`, `objective`, `steps`, `engine`, `pixels`.
 
@@ -55,6 +66,7 @@ class Panel(ipywidgets.VBox):
         self.status, self.picture = Status(), Picture()
         self.controls = Controls(nets, preprocessing, self.status, self._moved, **chosen)
         self.sweep = SweepView(self.controls, self._search, self._keep)
+        self.card = CardView(self.controls, self._search, faces) if faces else None
         self._build()
 
     @property
@@ -167,7 +179,8 @@ class Panel(ipywidgets.VBox):
             ("20em", [search, self.status, self.picture, self.links, keeping]),
             ("17em", [self.toml, self.apply_button]),
         )
-        self.children = [parts.side_by_side(columns), self.strip, self.sweep]
+        views = [self.card] if self.card else []
+        self.children = [parts.side_by_side(columns), self.strip, *views, self.sweep]
 
     def _button(self, name: str, call: Callable[[], None]) -> ipywidgets.Button:
         made = button(name)

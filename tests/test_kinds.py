@@ -59,6 +59,12 @@ def test_planted_pictures_get_their_kind():
     assert kinds.kind(numbers, LEVELS).values.ravel().tolist() == list(PLANTED)
 
 
+def test_a_frame_does_not_decide():
+    framed = PLANTED["staticky"].copy()
+    framed[:6] += 5
+    assert kinds.kind(kinds.of_maps(maps([framed])), LEVELS) == "staticky"
+
+
 def test_real_images_are_object_like():
     found = kinds.kind(kinds.of_images(REAL, MAPS), LEVELS)
     assert float((found == "object-like").mean()) > 0.6

@@ -171,6 +171,14 @@ def test_a_picture_to_start_from_replaces_the_noise(net):
     assert MapSpec.from_toml(found.attrs["spec"]).seed_input is not None
 
 
+def test_a_picture_for_each_seed_is_that_picture_alone(net):
+    pictures = np.random.default_rng(0).uniform(0, 255, (2, 8, 6, 1))
+    found = happy_maps(net, "conv", [0, 1], seeds=[4, 7], seed_input=pictures, steps=3)
+    alone = happy_maps(net, "conv", [0, 1], seeds=7, seed_input=pictures[1], steps=3)
+    np.testing.assert_allclose(found["raw"].sel(seed=[7]), alone["raw"], rtol=1e-4)
+    np.testing.assert_allclose(found["activation_seed"].sel(seed=[7]), alone["activation_seed"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -184,6 +192,7 @@ def test_a_picture_to_start_from_replaces_the_noise(net):
         ({"steps": 0}, "steps"),
         ({"engine": "magic"}, "engine"),
         ({"seed_input": np.zeros((6, 8, 1))}, "seed_input"),
+        ({"seed_input": np.zeros((3, 8, 6, 1)), "seeds": [0, 1]}, "one for each seed"),
         ({"seed_input": np.full((8, 6, 1), np.nan)}, "seed_input"),
         ({"preprocessing": "0..2"}, "preprocessing"),
         ({"colour": 1}, "colour"),

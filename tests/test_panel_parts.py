@@ -9,6 +9,8 @@ from tiny import tiny_net
 
 from helpers import maps, panel_parts
 from helpers.panel_elements import Picture
+from helpers.recipe import read_recipe
+from helpers.reproduce import reproduce
 from helpers.spec import MapSpec
 
 SPEC = MapSpec("conv", (2, 0), tv_weights=(0.5, 1), seeds=(3,), steps=4, preprocessing="0..255")
@@ -115,6 +117,19 @@ def test_downloads_hold_the_files_under_a_safe_name():
     links = dict(re.findall(r'download="([^"]+)" href="([^"]+)"', html))
     assert decoded(links[f"{name}.png"]) == b"picture"
     assert MapSpec.from_toml(decoded(links[f"{name}.toml"]).decode()) == spec
+
+
+def test_a_downloaded_map_is_made_again_from_its_file_alone(found, tmp_path):
+    tiny_net().save(tmp_path / "net.keras")
+    one = panel_parts.select(found, unit=1, tv_weight=1)
+    file = tmp_path / "map.png"
+    file.write_bytes(panel_parts.map_png(one))
+    np.testing.assert_array_equal(np.asarray(Image.open(file)), panel_parts.pixels(one)[..., 0])
+    recipe, _ = read_recipe(file)
+    assert recipe.specs == (panel_parts.spec_of(one),)
+    assert recipe.activation_raw == (one["activation_raw"].item(),)
+    again = reproduce(file, tmp_path / "net.keras")
+    assert max(again.raw, again.display) < 1e-6
 
 
 def test_the_strip_shows_each_map_with_its_words(found):

@@ -1,11 +1,15 @@
 import re
 import shutil
+from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
-from helpers import share
+from helpers import figures, share, store
+from helpers.recipe import read_recipe
+from helpers.shared_notebook import SharedNotebook
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,19 @@ def test_a_panel_becomes_its_last_picture_and_the_stored_maps(folder):
     assert "&lt;b&gt;bold" in after and "<b>bold" not in text
 
 
+def test_a_figure_of_maps_has_its_first_maps_as_thumbnail(small_experiment, tmp_path):
+    maps = store.load(small_experiment / "results" / "a.nc")
+    figure = figures.map_grid(maps, rows="tv_weight", columns="unit").save(tmp_path / "a.png")
+    data, metadata = figure._repr_mimebundle_()
+    cell = new_code_cell("figure", outputs=[new_output("display_data", data, metadata=metadata)])
+    shown = SharedNotebook(Path("a.ipynb"), new_notebook(cells=[cell])).thumbnail()
+    _, boxes = read_recipe(tmp_path / "a.png")
+    assert boxes[0][2] - boxes[0][0] < shown.width <= boxes[2][2] - boxes[0][0]
+    whole = Image.open(tmp_path / "a.png").convert("RGB")
+    corner = boxes[0][:2]
+    assert shown.getpixel((5, 5)) == whole.getpixel((corner[0] + 5, corner[1] + 5))
+
+
 def test_without_stored_maps_the_page_says_so(small_experiment, tmp_path):
     shutil.copytree(small_experiment, tmp_path / "bare", ignore=shutil.ignore_patterns("results"))
     index = share.share([tmp_path / "bare" / "look.ipynb"], tmp_path / "out")
@@ -70,6 +87,7 @@ def test_sharing_again_replaces_the_pages_and_nothing_else(tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").glob("*.html")) == ["index.html", "two.html"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("keep")
+    (tmp_path / "mine" / "index.html").write_text("<title>A page of mine</title>")
     with pytest.raises(ValueError, match="folder must be"):
         share.share([first], tmp_path / "mine")
     assert (tmp_path / "mine" / "letter.txt").read_text() == "keep"
@@ -93,5 +111,5 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path):
 
 def test_the_command_says_where_and_how_large(tmp_path, capsys):
     path = plain_notebook(tmp_path / "plain.ipynb")
-    share.main([str(path), "--output", str(tmp_path / "out")])
+    share.main([str(path), str(path), "--output", str(tmp_path / "out")])
     assert re.search(r"index.html: 1 notebooks, 0\.0 MB", capsys.readouterr().out)

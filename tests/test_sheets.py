@@ -64,6 +64,15 @@ def test_other_maths_other_nets_and_damaged_files_are_left_out(small_experiment,
     assert [sheet.spec.layer for sheet in left] == ["dense"]
 
 
+def test_nets_that_the_toml_declares_elsewhere_count(small_experiment, tmp_path):
+    other = tmp_path / "experiment8"
+    shutil.copytree(small_experiment / "results", other / "results")
+    shutil.copytree(small_experiment, tmp_path / "experiment7")
+    (other / "experiment.toml").write_text('[nets.a]\nmain = "../experiment7/seen.keras"\n')
+    assert [path.name for path in sheets.nets(other)] == ["seen.keras"]
+    assert [sheet.net for sheet in sheets.stored_sheets(other)] == ["seen", "seen"]
+
+
 def test_a_value_that_is_not_finite_is_no_number():
     spec, key = MapSpec("conv", 0), (0, 1.0, 1.0, 0)
     tile = np.zeros((2, 2, 1), "uint8")

@@ -9,9 +9,9 @@ def tiny_net(units=3, rescale=True, seed=0):
     return keras.Sequential(
         [
             keras.Input((8, 10, 1)),
-            *([keras.layers.Rescaling(1 / 255)] if rescale else []),
+            *([keras.layers.Rescaling(1 / 255, name="scaled")] if rescale else []),
             keras.layers.Conv2D(units, 3, activation="tanh", name="conv"),
-            keras.layers.Flatten(),
+            keras.layers.Flatten(name="flat"),
             keras.layers.Dense(2, activation="softmax", name="out"),
         ],
         name="tiny",

@@ -40,11 +40,16 @@ class Browser {
     this.draw();
   }
 
-  // The stored map that agrees with what is wanted in most dims, those that matter most first.
+  // The stored map that agrees with what is wanted in the dims that matter most, which come first
+  // in `order`; among equals one whose search had a gradient to follow.
   nearest(wanted, order = GRID) {
-    const agreement = (key) =>
-      order.reduce((sum, dim, i) => sum + (key[dim] === wanted[dim]) * 2 ** (order.length - i), 0);
-    return this.keys.reduce((best, key) => (agreement(key) > agreement(best) ? key : best));
+    const scores = this.keys.map((key, tile) =>
+      order.reduce(
+        (sum, dim, i) => sum + (key[dim] === wanted[dim]) * 2 ** (order.length - i),
+        this.now.maps[tile].at(-1) === 0 ? 0 : 0.5
+      )
+    );
+    return this.keys[scores.indexOf(Math.max(...scores))];
   }
 
   choose(dim, value) {

@@ -52,11 +52,16 @@ class Lab:
     token: str
     folder: Path
 
+    def ask(self, page: Page, path: str, **values) -> dict:
+        """Post to the server's API (`kernels`, `sessions`) and return its answer."""
+        headers = {"Authorization": f"token {self.token}"}
+        return page.request.post(f"{self.url}/api/{path}", data=values, headers=headers).json()
+
     def open(self, page: Page, notebook: str) -> None:
         """Open a notebook in a workspace of its own and wait until its kernel is idle."""
         name = Path(notebook).stem
         page.goto(f"{self.url}/lab/workspaces/{name}/tree/{notebook}?reset&token={self.token}")
-        page.locator(".jp-NotebookPanel-notebook").wait_for()
+        page.locator(".jp-NotebookPanel-notebook").wait_for(timeout=MILLISECONDS)
         expect(page.locator("#jp-main-statusbar")).to_contain_text("Idle")
 
 
@@ -83,6 +88,16 @@ def menu(page: Page, *path: str) -> None:
     page.get_by_role("menubar").get_by_role("menuitem", name=bar, exact=True).click()
     for entry in entries:
         page.locator(".lm-Menu-itemLabel").get_by_text(entry, exact=True).click()
+
+
+def set_theme(page: Page, name: str) -> None:
+    """Choose a theme in the menu, "Light" or "Dark", and wait until JupyterLab has loaded it."""
+    menu(page, "Settings", "Theme", f"JupyterLab {name}")
+    is_light = "true" if name == "Light" else "false"
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", is_light)
+    expect(page.locator("#jupyterlab-splash")).to_have_count(0)
+    light = "parseInt(getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]) > 127"
+    page.wait_for_function(f"({light}) === {is_light}", timeout=MILLISECONDS)
 
 
 def run_all(page: Page) -> None:
@@ -121,10 +136,11 @@ def running_lab(home: Path, folder: Path) -> Iterator[Lab]:
         home: empty folder for its settings.
         folder: empty folder for the copy of the notebooks that it shows.
     """
-    for source in ("notebooks", "experiments/experiment0", "experiments/experiment1"):
-        (folder / source).mkdir(parents=True)
-        for file in (file for kind in COPIED for file in (ROOT / source).glob(kind)):
-            shutil.copy(file, folder / source)
+    for source in (ROOT / "notebooks", *ROOT.glob("experiments/*")):
+        place = folder / source.relative_to(ROOT)
+        place.mkdir(parents=True)
+        for file in (file for kind in COPIED for file in source.glob(kind)):
+            shutil.copy(file, place)
     for name, text in SETTINGS.items():
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -159,7 +175,10 @@ def running_lab(home: Path, folder: Path) -> Iterator[Lab]:
     threading.Thread(target=server.stdout.read, daemon=True).start()
     yield Lab(f"http://127.0.0.1:{port}", token, folder)
     server.terminate()
-    server.wait()
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:  # an idle thread of its can hold its end up
+        server.kill()
 
 
 @pytest.fixture(scope="package")

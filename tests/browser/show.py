@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from conftest import PANEL, ROOT, menu, run_all, running_browser, running_lab
+from conftest import PANEL, ROOT, run_all, running_browser, running_lab, set_theme
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -48,9 +48,8 @@ def main(folder: Path) -> None:
             lab.open(page, "notebooks/explore.ipynb")
             run_all(page)
             for theme in ("Light", "Dark"):
-                menu(page, "Settings", "Theme", f"JupyterLab {theme}")
-                name = f"panel_{theme.lower()}.png"
-                _save(page.locator(PANEL).first, folder / name)
+                set_theme(page, theme)
+                _save(page.locator(PANEL).first, folder / f"panel_{theme.lower()}.png")
             _print_times(page)
         paths = [*ROOT.glob("experiments/*/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")]
         index = share.share(sorted(paths), Path(temporary) / "pages")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import MILLISECONDS, PANEL, Lab, menu, run_all, violations
+from conftest import MILLISECONDS, PANEL, Lab, run_all, set_theme, violations
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
@@ -99,10 +99,9 @@ def test_after_run_all_the_panel_shows_the_notebooks_map(opened):
     expect(box(opened, "TV weight")).to_have_value("0.001")
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
 def test_axe_finds_nothing_wrong_with_the_panel(opened, axe, theme):
-    menu(opened, "Settings", "Theme", theme)
-    expect(opened.locator("body")).to_have_attribute("data-jp-theme-name", theme)
+    set_theme(opened, theme)
     assert violations(opened, axe, PANEL) == []
 
 

@@ -1,0 +1,50 @@
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from helpers import charts
+
+
+def maps(objective="activation", unit=0.0):
+    dims = ("unit", "tv_weight", "seed")
+    return xr.Dataset(
+        {"raw": (dims, np.full((2, 1, 3), unit))},
+        {"unit": [4, 5], "tv_weight": [0.1], "seed": range(3)},
+        {"objective": objective, "layer": "out", "steps": 3},
+    )
+
+
+def test_searches_become_columns_that_carry_their_names():
+    joined = charts.as_columns({"a\nTV 1": maps(), "b": maps("pre-activation", 2.0)})
+    assert joined["tv_weight"].values.tolist() == ["a\nTV 1", "b"]
+    assert float(joined["raw"].sel(tv_weight="b", unit=4, seed=0)) == 2
+    assert joined.attrs == {
+        "objective": "activation | pre-activation",
+        "layer": "out",
+        "steps": 3,
+    }
+
+
+def test_bars_are_as_long_as_the_shares_and_said_in_words():
+    shares = pd.DataFrame({"noise": [0.25, 0.97], "picture": [0.75, 0.03]}, index=["one", "two"])
+    figure = charts.stacked_bars(shares, title="What repeats.", x_label="share of units")
+    bars = figure.axes[0].patches
+    assert [bar.get_width() for bar in bars] == pytest.approx([0.25, 0.97, 0.75, 0.03])
+    assert [bar.get_x() for bar in bars] == [0, 0, 0.25, 0.97]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["25%", "97%", "75%", ""]
+    assert figure.alt == "What repeats. one: noise 25%, picture 75%. two: noise 97%, picture 3%."
+
+
+@pytest.mark.parametrize(("panels", "hidden"), [(2, 0), (4, 2)])
+def test_panels_draw_every_line_of_every_variable(panels, hidden):
+    values = np.arange(6.0).reshape(2, 3)
+    data = xr.Dataset(
+        {f"m{i}": (("objective", "tv_weight"), values + i) for i in range(panels)},
+        {"objective": ["p", "q"], "tv_weight": [0.1, 1.0, 10.0]},
+    )
+    figure = charts.line_panels(data, "tv_weight", title="Lines.")
+    assert [axis.get_visible() for axis in figure.axes].count(False) == hidden
+    assert figure.axes[1].lines[1].get_ydata().tolist() == [4, 5, 6]
+    assert figure.axes[0].get_xscale() == "log"
+    assert "m0 from 0 to 5" in figure.alt and "p, q" in figure.alt
