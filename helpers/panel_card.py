@@ -12,7 +12,7 @@ from helpers import panel_parts as parts
 from helpers.faces import Faces
 from helpers.figures import MapFigure
 from helpers.panel_controls import Controls
-from helpers.panel_elements import Picture, Status, button
+from helpers.panel_elements import Picture, Status, button, heading
 from helpers.panel_search import Newest
 from helpers.spec import MapSpec
 
@@ -46,8 +46,8 @@ class CardView(ipywidgets.VBox):
         self.start_button.on_click(lambda _: self.status.attempt(self._start))
         self.stop_button.on_click(lambda _: self._search.stop())
         buttons = ipywidgets.HBox([self.start_button, self.stop_button])
-        heading = ipywidgets.HTML("<h3>What is known about the unit</h3>")
-        self.children = [heading, buttons, self.status, self.picture]
+        title = heading("What is known about the unit")
+        self.children = [title, buttons, self.status, self.picture]
 
     def render(self) -> None:
         """Draw the card and wait for it, as "Run all" needs it.

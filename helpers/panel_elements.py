@@ -128,3 +128,8 @@ def text_box(name: str, placeholder: str = "") -> ipywidgets.Text:
 def button(name: str) -> ipywidgets.Button:
     """Make a button as wide as its name."""
     return ipywidgets.Button(description=name, layout=ipywidgets.Layout(width="auto"))
+
+
+def heading(text: str) -> ipywidgets.HTML:
+    """Make the heading of a view."""
+    return ipywidgets.HTML(f'<h2 style="font-size:1.2em;margin:1em 0 0">{text}</h2>')

@@ -11,7 +11,15 @@ import xarray as xr
 from helpers import figures, maps, models
 from helpers import panel_parts as parts
 from helpers.panel_controls import Controls
-from helpers.panel_elements import Grid, Picture, Status, button, dropdown, text_box
+from helpers.panel_elements import (
+    Grid,
+    Picture,
+    Status,
+    button,
+    dropdown,
+    heading,
+    text_box,
+)
 from helpers.panel_search import Newest
 from helpers.recipe import joined_attributes
 from helpers.spec import MapSpec
@@ -155,7 +163,7 @@ class SweepView(ipywidgets.VBox):
         run = [row([self.start_button, self.stop_button]), self.status]
         large = [self.picture, self.links, row([self.keep_button, self.open_button])]
         self.children = [
-            ipywidgets.HTML('<h2 style="font-size:1.2em;margin:1em 0 0">Sweep over two axes</h2>'),
+            heading("Sweep over two axes"),
             parts.side_by_side([("25em", axes), ("25em", run)]),
             parts.side_by_side([("auto", [self.grid, self.whole_links]), ("20em", large)]),
         ]
