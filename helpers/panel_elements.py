@@ -4,6 +4,7 @@ A slider of ipywidgets has no name that a screen reader could tell, its HTML wid
 region anew at each change, its image has no text alternative, and its buttons hold no picture.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import anywidget
@@ -74,6 +75,23 @@ class Grid(anywidget.AnyWidget):
     cells = traitlets.List().tag(sync=True)
     chosen = traitlets.List(traitlets.Int()).tag(sync=True)
     width = traitlets.Int(64).tag(sync=True)
+
+
+class SpecBox(anywidget.AnyWidget):
+    """A text box whose Apply button hands over the text as it stands in the page.
+
+    Attributes:
+        name: the label.
+        value: the text shown.
+    """
+
+    _esm, _css = FRONTEND / "spec_box.js", FRONTEND / "style.css"
+    name = traitlets.Unicode().tag(sync=True)
+    value = traitlets.Unicode().tag(sync=True)
+
+    def on_apply(self, call: Callable[[str], None]) -> None:
+        """Call with the text at each press of Apply."""
+        self.on_msg(lambda _, content, buffers: call(content["apply"]))
 
 
 class Status(anywidget.AnyWidget):

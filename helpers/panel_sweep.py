@@ -144,6 +144,7 @@ class SweepView(ipywidgets.VBox):
         for axis, box, dim in zip(self._axis_boxes, self._value_boxes, self._axes, strict=True):
             axis.value, box.value = dim, FIRST_VALUES[dim]
             axis.observe(partial(_first_values, box), names="value")
+            box.observe(lambda _: self.status.attempt(self._tell), names="value")
         self.start_button, self.stop_button = button("Start sweep"), button("Stop sweep")
         self.keep_button, self.open_button = button("Keep this map"), button("Open in the panel")
         self.keep_button.disabled = self.open_button.disabled = True
@@ -167,6 +168,13 @@ class SweepView(ipywidgets.VBox):
             parts.side_by_side([("25em", axes), ("25em", run)]),
             parts.side_by_side([("auto", [self.grid, self.whole_links]), ("20em", large)]),
         ]
+
+    def _tell(self) -> None:
+        """Say what Start sweep would do, unless a sweep is running, which has more to say."""
+        if not self._search.is_running_for(self):
+            spec = self.spec
+            counts = [len(_values(axis.value, spec)) for axis in self._axis_boxes]
+            self.status.say(f"{counts[0]} x {counts[1]} maps to search.")
 
     def _start(self) -> None:
         spec, net = self.spec, self._controls.net

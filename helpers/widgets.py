@@ -14,7 +14,7 @@ from helpers import panel_parts as parts
 from helpers.faces import Faces
 from helpers.panel_card import CardView
 from helpers.panel_controls import Controls
-from helpers.panel_elements import Picture, Status, button
+from helpers.panel_elements import Picture, SpecBox, Status, button
 from helpers.panel_nets import Nets
 from helpers.panel_search import Newest
 from helpers.panel_sweep import SweepView
@@ -32,7 +32,7 @@ class Panel(ipywidgets.VBox):
         controls: what map is asked for; set `controls.tv_weight.value`, `controls.unit.value` ...
         card: what is known about the unit, where the panel has faces to judge it against.
         sweep: the view of maps over two axes.
-        render_button, stop_button, keep_button, clear_button, apply_button: `click()` them.
+        render_button, stop_button, keep_button, clear_button: `click()` them.
         toml: text box with the spec, to copy or to paste one into.
         picture, status: what is found, and what is going on.
         results: Datasets of the kept maps, in order.
@@ -156,20 +156,12 @@ class Panel(ipywidgets.VBox):
             "Stop": self._search.stop,
             "Keep": self.keep,
             "Clear strip": self.clear,
-            "Apply": lambda: self.apply(self.toml.value),
         }
         made = [self._button(name, call) for name, call in buttons.items()]
-        self.render_button, self.stop_button, self.keep_button = made[:3]
-        self.clear_button, self.apply_button = made[3:]
+        self.render_button, self.stop_button, self.keep_button, self.clear_button = made
         self.links, self.strip = ipywidgets.HTML(), ipywidgets.HTML()
-        self.toml = ipywidgets.Textarea(
-            description="Spec as TOML",
-            continuous_update=False,
-            rows=14,
-            style={"description_width": "auto"},
-            layout=ipywidgets.Layout(width="auto", flex_flow="column", align_items="stretch"),
-        )
-        self.toml.add_class("happymaps-toml")
+        self.toml = SpecBox(name="Spec as TOML")
+        self.toml.on_apply(lambda text: self.status.attempt(self.apply, text))
         self.status.attempt(self._show_spec)
         row = ipywidgets.HBox
         search = row([self.render_button, self.stop_button])
@@ -177,7 +169,7 @@ class Panel(ipywidgets.VBox):
         columns = (
             ("25em", [self.controls]),
             ("20em", [search, self.status, self.picture, self.links, keeping]),
-            ("17em", [self.toml, self.apply_button]),
+            ("17em", [self.toml]),
         )
         views = [self.card] if self.card else []
         self.children = [parts.side_by_side(columns), self.strip, *views, self.sweep]

@@ -4,9 +4,9 @@ import pytest
 import traitlets
 
 from helpers import panel_elements as elements
-from helpers.panel_elements import Grid, Number, Picture, Status
+from helpers.panel_elements import Grid, Number, Picture, SpecBox, Status
 
-ALL = [Number, Picture, Grid, Status]
+ALL = [Number, Picture, Grid, SpecBox, Status]
 
 
 @pytest.mark.parametrize("kind", ALL)

@@ -35,6 +35,14 @@ def click(view, button):
     view._search.result()
 
 
+def test_what_a_start_would_do_is_said_as_the_axes_change(sweep):
+    assert sweep.status.text == "2 x 3 maps to search."
+    sweep.row_values.value = "0, 999"
+    assert sweep.status.text == "Error: units of conv must be integers 0 to 2, got 999"
+    sweep.choose(seed=[1, 2], unit=[0, 1, 2])
+    assert sweep.status.text == "2 x 3 maps to search."
+
+
 def test_the_grid_is_what_happy_maps_finds(sweep):
     click(sweep, sweep.start_button)
     expected = maps.happy_maps(
