@@ -22,7 +22,7 @@ from helpers.spec import PIXEL_RANGE
 
 EPSILON = 1e-7
 DECAY = 0.95
-MOST_MAPS = 32
+MOST_MAPS = 16
 """Maps in a batch: enough to keep the cores busy, few enough to stay in the cache."""
 FEWEST_SHARED = 8
 """Maps of one unit from which on that unit alone is computed, where there are other units too."""

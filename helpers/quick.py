@@ -101,28 +101,37 @@ def _sum_of_shifts(products: tf.Tensor) -> tf.Tensor:
 
 
 def _pool(x: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
+    shape = x.shape[1:]
+
     @tf.custom_gradient
     def pool(x):
-        largest = tf.nn.max_pool2d(x, (rows, columns), (rows, columns), "VALID")
-        return largest, lambda g: _to_first_largest(x, largest, g, rows, columns)
+        largest, which = _largest(x, rows, columns)
+        return largest, lambda g: _to_the_largest(g, which, shape, rows, columns)
 
     return pool(x)
 
 
 @tf.function(jit_compile=True)
-def _to_first_largest(x, largest, g, rows: int, columns: int) -> tf.Tensor:
-    """Put each of `g`, shaped as `largest`, where its tile of `x` is `largest` first."""
-    height, width, channels = largest.shape[1:]
-    taken = tf.zeros_like(largest, tf.bool)
-    lines = []
-    for i in range(rows):
-        line = []
-        for j in range(columns):
-            part = x[:, i : height * rows : rows, j : width * columns : columns]
-            first = (part == largest) & ~taken
-            taken = taken | first
-            line.append(tf.where(first, g, 0.0))
-        lines.append(tf.stack(line, axis=3))
-    full = tf.reshape(tf.stack(lines, axis=2), (-1, height * rows, width * columns, channels))
-    cut_off = [[0, 0], [0, x.shape[1] - height * rows], [0, x.shape[2] - width * columns], [0, 0]]
+def _largest(x: tf.Tensor, rows: int, columns: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The largest of each tile, and which of the tile's pixels, line by line, is the first such."""
+    height, width = x.shape[1] // rows * rows, x.shape[2] // columns * columns
+    largest = x[:, :height:rows, :width:columns]
+    which = tf.zeros_like(largest)  # as floats: XLA selects whole numbers slowly
+    for k in range(1, rows * columns):
+        i, j = divmod(k, columns)
+        part = x[:, i:height:rows, j:width:columns]
+        which = tf.where(part > largest, float(k), which)
+        largest = tf.maximum(largest, part)
+    return largest, which
+
+
+@tf.function(jit_compile=True)
+def _to_the_largest(g, which, shape: tuple[int, int, int], rows: int, columns: int) -> tf.Tensor:
+    """Put each of `g`, one a tile, where `which` says; 0 elsewhere, (N, *shape)."""
+    height, width, channels = g.shape[1:]
+    tiles = (-1, height, 1, width, 1, channels)
+    places = tf.reshape(tf.range(rows * columns, dtype=which.dtype), (rows, 1, columns, 1))
+    full = tf.where(tf.reshape(which, tiles) == places, tf.reshape(g, tiles), 0.0)
+    full = tf.reshape(full, (-1, height * rows, width * columns, channels))
+    cut_off = [[0, 0], [0, shape[0] - height * rows], [0, shape[1] - width * columns], [0, 0]]
     return tf.pad(full, cut_off)
