@@ -20,9 +20,10 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import between_nets, faces, maps, models, richness, store, training
+from helpers import between_nets, faces, models, richness, store, training
 from helpers.faces import Faces
 from helpers.plans import NetShape, Plan
+from helpers.provenance import NUMERICS
 from helpers.richness import LAST_CONVOLUTION, OUTPUT
 
 PHOTOGRAPHS = "photographs"
@@ -162,7 +163,7 @@ def collect(plan: Plan, measured: dict[tuple[str, int], xr.Dataset]) -> xr.Datas
         reference=plan.reference,
         nets=json.dumps(shapes),
         versions=versions,
-        numerics=maps.NUMERICS,
+        numerics=NUMERICS,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
 

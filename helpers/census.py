@@ -8,7 +8,7 @@ from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 from tqdm.auto import tqdm
 
-from helpers import engines, maps, models, training
+from helpers import maps, models, objectives, training
 from helpers.faces import Faces
 
 ALWAYS_ON = 0.05
@@ -48,7 +48,8 @@ def responses(
         ValueError: no such layer, one without units, or no such objective.
     """
     spec = maps.make_spec(model, layer, objective=objective, preprocessing=preprocessing)
-    net = engines.target_of(model, spec)
+    digest = models.weight_digest(model)
+    net = objectives.target_of(model, spec, digest)
     pixels = training.as_input(faces.images, net.input_shape[1:])
     parts = [_measured(out) for out in _outputs(net, pixels, batch, progress)]
     variables = {
@@ -65,7 +66,7 @@ def responses(
     attributes = {
         "layer": spec.layer,
         "objective": objective,
-        "weight_digest": models.weight_digest(model),
+        "weight_digest": digest,
     }
     return xr.Dataset(variables, coordinates, attributes)
 

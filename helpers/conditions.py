@@ -8,6 +8,7 @@ import xarray as xr
 
 from helpers import controls, maps, models, store, training
 from helpers.faces import load_faces
+from helpers.provenance import NUMERICS
 from helpers.spec import PIXEL_RANGE
 from helpers.sweep import Study
 
@@ -58,7 +59,7 @@ def maps_under(study: Study, grid: str, condition: str, *, progress: bool = True
     if condition == RANDOM_WEIGHTS:
         model = controls.reinitialised(model, seed=WEIGHTS_SEED)
     spec = replace(spec, seed_input=maps.picture_digest(pictures))
-    digest = spec.digest(models.weight_digest(model), maps.NUMERICS)
+    digest = spec.digest(models.weight_digest(model), NUMERICS)
     path = Path(study.results or study.folder / "results") / f"{digest}.nc"
     if not store.is_whole(path):
         store.save(maps.compute(model, spec, seed_input=pictures, progress=progress), path)

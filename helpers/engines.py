@@ -1,51 +1,12 @@
 """The engines behind one call: the genuine keras-vis, and the batched search by the same maths."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 
 import keras
 
-from helpers import keras_vis, models, optimizer
+from helpers import keras_vis, optimizer
 from helpers.optimizer import Job
-from helpers.spec import MINUS_OTHERS, MapSpec
-
-
-def target_of(model: keras.Model, spec: MapSpec) -> keras.Model:
-    """Cut and extend a model: pixels (N, H, W, C) in, each unit's objective (N, ..., units) out.
-
-    The same model with the same weights gives the same target, so that what an engine compiled for
-    it is found again.
-
-    Raises:
-        ValueError: the layer has no units, or too few for the objective.
-    """
-    net = _Net(model, models.weight_digest(model))
-    return _target(net, spec.layer, spec.objective, spec.preprocessing)
-
-
-@dataclass(frozen=True)
-class _Net:
-    """A model as it is now: equal to another only when object and weights are the same."""
-
-    model: keras.Model
-    digest: str
-
-
-@lru_cache(maxsize=8)
-def _target(net: _Net, layer: str, objective: str, preprocessing) -> keras.Model:
-    cut = models.at_layer(net.model, layer, pre_activation=objective != "activation")
-    if objective == MINUS_OTHERS:
-        cut = keras.Model(cut.inputs[0], _minus_others(cut.outputs[0]))
-    return models.from_pixels(cut, preprocessing)
-
-
-def _minus_others(z: keras.KerasTensor) -> keras.KerasTensor:
-    units = z.shape[-1]
-    if units == 1:
-        raise ValueError(f"objective {MINUS_OTHERS!r} needs a layer of at least 2 units, got 1")
-    total = keras.ops.sum(z, axis=-1, keepdims=True)
-    return z - (total - z) / (units - 1)
+from helpers.spec import MapSpec
 
 
 def _activation_weight(spec: MapSpec) -> float:

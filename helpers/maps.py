@@ -1,27 +1,20 @@
 """HappyMaps and SadMaps of any Keras model, as one labelled Dataset."""
 
-import datetime
 import hashlib
-import importlib.metadata
-import subprocess
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import product
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import engines, models
+from helpers import engines, models, objectives
 from helpers.optimizer import Job
+from helpers.provenance import provenance
 from helpers.spec import GRID, PICTURE, PIXEL_RANGE, MapSpec
-
-NUMERICS = "3"
-"""Version of the maths: a stored map is found again only by the version that made it."""
 
 LOSS_PARTS = ("activation", "lp_norm", "tv")
 
@@ -109,11 +102,11 @@ def compute(
 
     A KeyboardInterrupt ends the search and returns the maps that are done, with a warning.
     """
-    target = engines.target_of(model, spec)
+    digest = models.weight_digest(model)
+    target = objectives.target_of(model, spec, digest)
     shape = target.input_shape[1:]
     starts = _starts(spec.seeds, shape, seed_input)
     dataset = _empty(spec, shape)
-    _measure_starts(dataset, target, starts, spec)
 
     positions = list(product(*(range(dataset.sizes[dim]) for dim in GRID)))
     jobs = [
@@ -136,10 +129,9 @@ def compute(
         done = int(dataset["done"].sum())
         warnings.warn(f"interrupted: {done} of {len(jobs)} maps are done", stacklevel=2)
 
-    _measure(dataset, target, spec)
-    front = models.from_pixels(_identity(shape), spec.preprocessing)
-    dataset["raw"].values[:] = _batched(front, dataset["raw"].values, shape)
-    dataset.attrs |= _provenance(model, spec, front)
+    _measure(dataset, target, starts, spec)
+    dataset["raw"].values[:] = models.input_front(spec.preprocessing)(dataset["raw"].values)
+    dataset.attrs |= provenance(model, spec, digest)
     _report_silent(dataset, spec)
     return dataset
 
@@ -205,42 +197,16 @@ def _empty(spec: MapSpec, shape: tuple) -> xr.Dataset:
     return xr.Dataset(variables, coordinates)
 
 
-def _unit_means(outputs):
-    return tf.reduce_mean(outputs, axis=range(1, len(outputs.shape) - 1))
-
-
-def _batched(call: Callable, pictures: np.ndarray, shape: tuple, batch: int = 64) -> np.ndarray:
-    flat = pictures.reshape(-1, *shape)
-    parts = [np.asarray(call(flat[i : i + batch])) for i in range(0, len(flat), batch)]
-    result = np.concatenate(parts)
-    return result.reshape(*pictures.shape[: -len(shape)], *result.shape[1:])
-
-
-def _measure(dataset: xr.Dataset, target: keras.Model, spec: MapSpec) -> None:
-    shape = target.input_shape[1:]
+def _measure(dataset: xr.Dataset, target: keras.Model, starts: np.ndarray, spec: MapSpec) -> None:
+    units, done = list(spec.units), dataset["done"].values
+    of_unit = ("unit", "seed")
+    dataset["activation_seed"] = of_unit, objectives.scores(target, starts)[:, units].T
+    dataset["gradient_seed"] = of_unit, objectives.gradient_size(target, starts, units)
     for name in ("raw", "display"):
-        pictures = dataset[name].values.astype("float32")
-        units = _batched(lambda x: _unit_means(target(x)), pictures, shape)
-        for row, unit in enumerate(spec.units):
-            measured = np.where(dataset["done"].values[row], units[row, ..., unit], np.nan)
+        found = objectives.scores(target, dataset[name].values)
+        for row, unit in enumerate(units):
+            measured = np.where(done[row], found[row, ..., unit], np.nan)
             dataset[f"activation_{name}"].values[row] = measured
-
-
-def _measure_starts(dataset: xr.Dataset, target: keras.Model, starts, spec: MapSpec) -> None:
-    x = tf.constant(starts)
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(x)
-        objectives = tf.gather(_unit_means(target(x)), spec.units, axis=1)
-        each = tf.unstack(objectives, axis=1)
-    gradients = np.stack([tape.gradient(unit, x) for unit in each])
-    rms = np.sqrt(np.mean(gradients**2, axis=(2, 3, 4)))
-    dataset["activation_seed"] = (("unit", "seed"), objectives.numpy().T)
-    dataset["gradient_seed"] = (("unit", "seed"), rms)
-
-
-def _identity(shape: tuple) -> keras.Model:
-    x = keras.Input(shape)
-    return keras.Model(x, keras.layers.Identity()(x))
 
 
 def _report_silent(dataset: xr.Dataset, spec: MapSpec) -> None:
@@ -252,34 +218,3 @@ def _report_silent(dataset: xr.Dataset, spec: MapSpec) -> None:
             " the regularizers only. More seeds or objective='pre-activation' may wake them.",
             stacklevel=3,
         )
-
-
-def _provenance(model: keras.Model, spec: MapSpec, front: Callable) -> dict:
-    low, high = (np.full((1, *front.input_shape[1:]), v, "float32") for v in PIXEL_RANGE)
-    ends = np.concatenate([np.asarray(front(low)), np.asarray(front(high))])
-    versions = {p: importlib.metadata.version(p) for p in ("keras", "tensorflow", "keras-vis")}
-    return {
-        "spec": spec.to_toml(),
-        "model": model.name,
-        "model_layers": ", ".join(layer.name for layer in model.layers),
-        "weight_digest": models.weight_digest(model),
-        "layer": spec.layer,
-        "sign": spec.sign,
-        "objective": spec.objective,
-        "engine": spec.engine,
-        "pixels": spec.pixels,
-        "steps": spec.steps,
-        "input_range": [float(ends.min()), float(ends.max())],
-        "numerics": NUMERICS,
-        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "git_commit": _git_commit(),
-    }
-
-
-def _git_commit() -> str:
-    git = partial(subprocess.run, capture_output=True, text=True, cwd=Path(__file__).parent)
-    try:
-        return git(["git", "rev-parse", "HEAD"]).stdout.strip() or "unknown"
-    except FileNotFoundError:
-        return "unknown"

@@ -8,7 +8,7 @@ import ipywidgets
 import keras
 import xarray as xr
 
-from helpers import figures, maps, models
+from helpers import figures, models
 from helpers import panel_parts as parts
 from helpers.panel_controls import Controls
 from helpers.panel_elements import (
@@ -21,6 +21,7 @@ from helpers.panel_elements import (
     text_box,
 )
 from helpers.panel_search import Newest
+from helpers.provenance import NUMERICS
 from helpers.recipe import joined_attributes
 from helpers.spec import MapSpec
 
@@ -198,7 +199,7 @@ class SweepView(ipywidgets.VBox):
         rows, columns = axes
         weights = models.weight_digest(net)
         pieces = [replace(spec, **{parts.FIELDS[rows]: (v,)}) for v in _values(rows, spec)]
-        names = [piece.digest(weights, maps.NUMERICS) for piece in pieces]
+        names = [piece.digest(weights, NUMERICS) for piece in pieces]
         self._found = {name: self._found[name] for name in names if name in self._found}
         cells = []
         for name, piece in zip(names, pieces, strict=True):

@@ -19,6 +19,7 @@ from distributed import Client, LocalCluster, as_completed
 from tqdm.auto import tqdm
 
 from helpers import maps, models, store
+from helpers.provenance import NUMERICS
 from helpers.spec import MapSpec
 
 IN_FLIGHT = 2
@@ -62,7 +63,7 @@ class Piece:
         if name != self.path.stem:
             raise ValueError(
                 "a worker must have this machine's version of helpers, got maps of another spec,"
-                f" net or numerics ({made['numerics']!r} there, {maps.NUMERICS!r} here)"
+                f" net or numerics ({made['numerics']!r} there, {NUMERICS!r} here)"
             )
         store.save(dataset, self.path)
 
@@ -73,7 +74,7 @@ def in_pieces(
     """Cut a grid into pieces of at most `units_per_piece` units, in order."""
     weights = models.weight_digest(model)
     return tuple(
-        Piece(model, part, folder / f"{part.digest(weights, maps.NUMERICS)}.nc")
+        Piece(model, part, folder / f"{part.digest(weights, NUMERICS)}.nc")
         for part in spec.chunks(units_per_piece)
     )
 

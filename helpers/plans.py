@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 
-from helpers import faces, maps, training
+from helpers import faces, training
 from helpers.faces import Faces
 from helpers.outside import STYLES, outside_faces
+from helpers.provenance import NUMERICS
 from helpers.richness import MapSettings
 
 
@@ -87,7 +88,7 @@ class Plan:
         """Name (12 hex digits) of what is measured of one net, by all that determines it."""
         shape = self.nets[name]
         told = [asdict(shape) | {"seeds": seed}, self.faces, self.outside, asdict(self.maps)]
-        text = json.dumps([*told, self.pruning, maps.NUMERICS], sort_keys=True)
+        text = json.dumps([*told, self.pruning, NUMERICS], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 from PIL import Image
 
-from helpers import maps, models, store
+from helpers import models, store
+from helpers.provenance import NUMERICS
 from helpers.spec import GRID, MapSpec
 
 COLUMNS = 16
@@ -106,7 +107,7 @@ def stored_sheets(experiment: str | Path) -> Iterator[Sheet]:
             warnings.warn(f"left out: {error}", stacklevel=2)
             continue
         digest = dataset.attrs["weight_digest"]
-        if digest in stems and dataset.attrs["numerics"] == maps.NUMERICS:
+        if digest in stems and dataset.attrs["numerics"] == NUMERICS:
             groups.setdefault((stems[digest], _family(dataset)), []).append(dataset)
     for (net, family), datasets in sorted(groups.items(), key=_order):
         found = {key: one for dataset in datasets for key, one in _single_maps(dataset)}

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from helpers import analysis, figures, maps, reproduce
+from helpers.provenance import NUMERICS
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_what_differs_is_measured(net, folder):
     assert 0 < mean < largest <= 255
     assert made.raw == pytest.approx(0.25, rel=1e-5)
     assert made.display == pytest.approx(0.5, rel=1e-5)
-    assert f"version 0, now {maps.NUMERICS}" in str(made) and "keras 1, now keras" in str(made)
+    assert f"version 0, now {NUMERICS}" in str(made) and "keras 1, now keras" in str(made)
 
 
 def test_maps_are_searched_and_not_read(net, folder, monkeypatch):
