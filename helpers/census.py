@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from helpers import maps, models, objectives, training
 from helpers.faces import Faces
+from helpers.preprocessing import from_pixels
 
 ALWAYS_ON = 0.05
 """APoZ up to which a unit counts as always on: zero at one position in twenty at most."""
@@ -34,7 +35,7 @@ def responses(
         faces: labelled images; brought to the net's size and channels by `training.as_input`.
         layer: name or index of a layer with units.
         objective: what a unit's activation is, as `MapSpec` takes it.
-        preprocessing: what the net expects, as `models.from_pixels` takes it.
+        preprocessing: what the net expects, as `preprocessing.from_pixels` takes it.
         batch: images at a time.
         progress: show a bar.
 
@@ -137,7 +138,7 @@ def activation_correlation(
     Returns:
         (unit, other_unit), -1..1.
     """
-    net = models.from_pixels(models.at_layer(model, layer), preprocessing)
+    net = from_pixels(models.at_layer(model, layer), preprocessing)
     pixels = training.as_input(faces.images, net.input_shape[1:])
     count, total, products = 0, 0.0, 0.0
     for out in _outputs(net, pixels, batch, progress):

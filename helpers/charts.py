@@ -1,4 +1,4 @@
-"""Several searches side by side: their maps as columns, their numbers as bars and lines."""
+"""Numbers about maps as lines, bars and matrices, and searches side by side."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.colors import to_rgb
 
-from helpers.figures import MapFigure
+from helpers.figures import MapFigure, label
 
 COLOURS = ("#1d4ed8", "#c2410c", "#15803d", "#7e22ce", "#475569")
 SHADES = ("#1d4ed8", "#93c5fd", "#c2410c", "#fde68a", "#d4d4d8", "#15803d", "#7e22ce", "#52525b")
@@ -27,6 +27,57 @@ def as_columns(maps: Mapping[str, xr.Dataset]) -> xr.Dataset:
     objectives = dict.fromkeys(found.attrs["objective"] for found in maps.values())
     joined = xr.concat(renamed, "tv_weight", combine_attrs="drop_conflicts")
     return joined.assign_attrs(objective=" | ".join(objectives))
+
+
+def line_plot(values: xr.DataArray, x: str, *, title: str, y_label: str) -> MapFigure:
+    """Draw lines over `x` (logarithmic for a weight), one for each value of the other dim.
+
+    Args:
+        values: one or two dims, one of them `x`.
+        x: dim that goes across.
+        title: said above.
+        y_label: what the values are, with their unit or range.
+    """
+    figure = MapFigure(figsize=(6, 3), layout="constrained", facecolor="white")
+    axis = figure.subplots()
+    others = [dim for dim in values.dims if dim != x]
+    rows = values.transpose(*others, x)
+    for row in rows if others else [rows]:
+        name = label(others[0], row[others[0]].item()) if others else None
+        axis.plot(row[x], row, marker="o", label=name)
+    if x.endswith("weight"):
+        axis.set_xscale("log")
+    axis.set_xlabel(x.replace("_", " "))
+    axis.set_ylabel(y_label)
+    axis.set_title(title, fontsize=9)
+    axis.grid(alpha=0.3)
+    if others:
+        axis.legend(fontsize=7)
+    figure.alt = (
+        f"{title} {y_label} over {x}: from {float(values.min()):.3g} to {float(values.max()):.3g}."
+    )
+    return figure
+
+
+def matrix(values: xr.DataArray, *, title: str) -> MapFigure:
+    """Draw a square of correlations (-1 blue, 0 white, 1 red) with a colour bar.
+
+    Args:
+        values: two dims, -1..1.
+        title: said above.
+    """
+    figure = MapFigure(figsize=(4.6, 4), layout="constrained", facecolor="white")
+    axis = figure.subplots()
+    image = axis.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    axis.set_ylabel(values.dims[0].replace("_", " "))
+    axis.set_xlabel(values.dims[1].replace("_", " "))
+    axis.set_title(title, fontsize=9)
+    figure.colorbar(image, label="correlation")
+    figure.alt = (
+        f"{title} Matrix of correlations over {values.dims[0]} and {values.dims[1]},"
+        f" from {float(values.min()):.2f} to {float(values.max()):.2f}."
+    )
+    return figure
 
 
 def stacked_bars(shares: pd.DataFrame, *, title: str, x_label: str) -> MapFigure:

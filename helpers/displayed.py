@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from helpers.training import QUANTILES
+from helpers.unit_statistics import QUANTILES
 
 
 def scale(responses: xr.Dataset) -> xr.Dataset:
@@ -26,7 +26,7 @@ def against_data(maps: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
 
     Args:
         maps: what `happy_maps` returns.
-        statistics: of the same net, from `training.unit_statistics` or `scale`.
+        statistics: of the same net, from `unit_statistics.unit_statistics` or `scale`.
 
     Returns:
         Over `of` ("raw", "display") and the maps' leading dims: `activation`; `z_score`, in

@@ -56,10 +56,10 @@ def gather(
         faces: labelled images to judge against.
         happy: what `happy_maps` returns: one TV and LP weight, at least two units and two seeds.
         sad: what `sad_maps` returns for the same units, or None.
-        statistics: of the same net, from `training.unit_statistics`; measured on `faces` when None
-            or without the maps' objective.
+        statistics: of the same net, from `unit_statistics.unit_statistics`; measured on `faces`
+            when None or without the maps' objective.
         selective_for: the class that selectivity is about; the last of `faces.class_names`.
-        preprocessing: what the net expects, as `models.from_pixels` takes it.
+        preprocessing: what the net expects, as `preprocessing.from_pixels` takes it.
         progress: show bars.
 
     Returns:

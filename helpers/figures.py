@@ -95,9 +95,9 @@ def map_grid(
             _draw(axes[i, j], cell)
             axes[i, j].set_xlabel(_activations(cell), fontsize=6, labelpad=2)
             if i == 0:
-                axes[i, j].set_title(_label(columns, column), fontsize=7, pad=3)
+                axes[i, j].set_title(label(columns, column), fontsize=7, pad=3)
             if j == 0:
-                axes[i, j].set_ylabel(_label(rows, row), fontsize=7)
+                axes[i, j].set_ylabel(label(rows, row), fontsize=7)
     figure.recipe = recipe_of(dataset, "map_grid", rows=rows, columns=columns, title=title)
     figure.alt = _alt(
         dataset,
@@ -139,64 +139,13 @@ def map_wall(
             continue
         cell = grid.isel({along: i})
         _draw(axis, cell)
-        axis.set_title(_label(along, dataset[along].values[i]), fontsize=7, pad=2)
+        axis.set_title(label(along, dataset[along].values[i]), fontsize=7, pad=2)
         note = f"\n{notes[i]}" if len(notes) else ""
         axis.set_xlabel(f"{_activations(cell)}{note}", fontsize=6, labelpad=2)
     figure.recipe = recipe_of(
         dataset, "map_wall", along=along, title=title, n_columns=n_columns, notes=list(notes)
     )
     figure.alt = _alt(dataset, f"{title} Maps of {_range(dataset, along)}.".strip())
-    return figure
-
-
-def line_plot(values: xr.DataArray, x: str, *, title: str, y_label: str) -> MapFigure:
-    """Draw lines over `x` (logarithmic for a weight), one for each value of the other dim.
-
-    Args:
-        values: one or two dims, one of them `x`.
-        x: dim that goes across.
-        title: said above.
-        y_label: what the values are, with their unit or range.
-    """
-    figure = MapFigure(figsize=(6, 3), layout="constrained", facecolor="white")
-    axis = figure.subplots()
-    others = [dim for dim in values.dims if dim != x]
-    rows = values.transpose(*others, x)
-    for row in rows if others else [rows]:
-        label = _label(others[0], row[others[0]].item()) if others else None
-        axis.plot(row[x], row, marker="o", label=label)
-    if x.endswith("weight"):
-        axis.set_xscale("log")
-    axis.set_xlabel(x.replace("_", " "))
-    axis.set_ylabel(y_label)
-    axis.set_title(title, fontsize=9)
-    axis.grid(alpha=0.3)
-    if others:
-        axis.legend(fontsize=7)
-    figure.alt = (
-        f"{title} {y_label} over {x}: from {float(values.min()):.3g} to {float(values.max()):.3g}."
-    )
-    return figure
-
-
-def matrix(values: xr.DataArray, *, title: str) -> MapFigure:
-    """Draw a square of correlations (-1 blue, 0 white, 1 red) with a colour bar.
-
-    Args:
-        values: two dims, -1..1.
-        title: said above.
-    """
-    figure = MapFigure(figsize=(4.6, 4), layout="constrained", facecolor="white")
-    axis = figure.subplots()
-    image = axis.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
-    axis.set_ylabel(values.dims[0].replace("_", " "))
-    axis.set_xlabel(values.dims[1].replace("_", " "))
-    axis.set_title(title, fontsize=9)
-    figure.colorbar(image, label="correlation")
-    figure.alt = (
-        f"{title} Matrix of correlations over {values.dims[0]} and {values.dims[1]},"
-        f" from {float(values.min()):.2f} to {float(values.max()):.2f}."
-    )
     return figure
 
 
@@ -256,7 +205,8 @@ def _activations(cell: xr.Dataset) -> str:
     return text if float(cell["gradient_seed"]) != 0 else f"{text}\nno gradient at seed"
 
 
-def _label(dim: str, value) -> str:
+def label(dim: str, value) -> str:
+    """Name a coordinate's value as figures do: "TV 0.01", or a text as it is."""
     if isinstance(value, str):
         return value
     text = f"{value:g}" if isinstance(value, float | np.floating) else str(value)
@@ -264,14 +214,14 @@ def _label(dim: str, value) -> str:
 
 
 def _range(dataset: xr.Dataset, dim: str) -> str:
-    labels = [_label(dim, value) for value in dataset[dim].values]
+    labels = [label(dim, value) for value in dataset[dim].values]
     if len(labels) > MOST_SAID:
         return f"{labels[0]} to {labels[-1]}, {len(labels)} in all"
     return ", ".join(labels)
 
 
 def _title(dataset: xr.Dataset, shown: tuple[str, ...], title: str) -> str:
-    fixed = [_label(dim, dataset[dim].values[0]) for dim in GRID if dim not in shown]
+    fixed = [label(dim, dataset[dim].values[0]) for dim in GRID if dim not in shown]
     kind = "SadMaps" if dataset.attrs["sign"] == "sad" else "HappyMaps"
     objective = dataset.attrs["objective"]
     what = f"{kind} of {dataset.attrs['layer']} ({objective})"

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from helpers import engines, models, objectives
 from helpers.optimizer import Job
+from helpers.preprocessing import input_front, resolve_preprocessing
 from helpers.provenance import provenance
 from helpers.spec import GRID, PICTURE, PIXEL_RANGE, MapSpec
 
@@ -85,7 +86,7 @@ def make_spec(model: keras.Model, layer: str | int, units=None, **values) -> Map
         raise ValueError(
             f"engine must be one of {tuple(engines.ENGINES)}, got {values['engine']!r}"
         )
-    values["preprocessing"] = models.resolve_preprocessing(model, values.get("preprocessing"))
+    values["preprocessing"] = resolve_preprocessing(model, values.get("preprocessing"))
     name = models.find_layer(model, layer).name
     return MapSpec(name, models.check_units(model, layer, units), **values)
 
@@ -130,7 +131,7 @@ def compute(
         warnings.warn(f"interrupted: {done} of {len(jobs)} maps are done", stacklevel=2)
 
     _measure(dataset, target, starts, spec)
-    dataset["raw"].values[:] = models.input_front(spec.preprocessing)(dataset["raw"].values)
+    dataset["raw"].values[:] = input_front(spec.preprocessing)(dataset["raw"].values)
     dataset.attrs |= provenance(model, spec, digest)
     _report_silent(dataset, spec)
     return dataset

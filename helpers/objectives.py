@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import models
+from helpers.preprocessing import from_pixels
 from helpers.spec import MINUS_OTHERS, MapSpec
 
 MOST_PICTURES = 64
@@ -80,7 +81,7 @@ def _target(net: _Net, layer: str, objective: str, preprocessing) -> keras.Model
     cut = models.at_layer(net.model, layer, pre_activation=objective != "activation")
     if objective == MINUS_OTHERS:
         cut = keras.Model(cut.inputs[0], _minus_others(cut.outputs[0]))
-    return models.from_pixels(cut, preprocessing)
+    return from_pixels(cut, preprocessing)
 
 
 def _minus_others(z: keras.KerasTensor) -> keras.KerasTensor:

@@ -9,6 +9,7 @@ import xarray as xr
 
 from helpers import analysis, census, displayed, kinds, likeness, models
 from helpers.faces import Faces
+from helpers.preprocessing import from_pixels
 from helpers.spec import MINUS_OTHERS, PICTURE, MapSpec
 
 NAMES = {"activation": "probability", "pre-activation": "logit", MINUS_OTHERS: "logit minus others"}
@@ -30,7 +31,7 @@ def as_shown(maps: xr.Dataset, model: keras.Model) -> xr.Dataset:
     """
     preprocessing = MapSpec.from_toml(maps.attrs["spec"]).preprocessing
     cut = models.at_layer(model, maps.attrs["layer"], pre_activation=True)
-    net = models.from_pixels(cut, preprocessing)
+    net = from_pixels(cut, preprocessing)
     shown = maps["display"].transpose("unit", ..., *PICTURE)
     flat = shown.values.reshape(-1, *shown.shape[-3:]).astype("float32")
     logits = np.asarray(net(flat), "float64").reshape(*shown.shape[:-3], -1)

@@ -12,6 +12,7 @@ from helpers import engines, maps, models
 from helpers import panel_nets as nets
 from helpers.panel_elements import Number, Status, dropdown, text_box
 from helpers.panel_parts import FIELDS
+from helpers.preprocessing import Preprocessing, resolve_preprocessing
 from helpers.spec import OBJECTIVES, PIXELS, MapSpec
 
 WEIGHT = {"max": 1e6, "ends": [1e-5, 1e3], "logarithmic": True}
@@ -32,7 +33,7 @@ class Controls(ipywidgets.VBox):
     def __init__(
         self,
         given: nets.Nets,
-        preprocessing: models.Preprocessing | None,
+        preprocessing: Preprocessing | None,
         status: Status,
         moved: Callable[[], None],
         **chosen,
@@ -54,7 +55,7 @@ class Controls(ipywidgets.VBox):
         self._nets = nets.load(given)
         if preprocessing is not None:
             for net in self._nets.values():
-                models.resolve_preprocessing(net, preprocessing)
+                resolve_preprocessing(net, preprocessing)
         self._given, self._status, self._moved = preprocessing, status, moved
         self._is_held = True
         self._build()
@@ -194,7 +195,7 @@ class Controls(ipywidgets.VBox):
         self.layer.value = infos[0].name
         self._choose_layer()
         try:
-            first = f"read from the model: {models.resolve_preprocessing(self.net)}"
+            first = f"read from the model: {resolve_preprocessing(self.net)}"
         except ValueError:
             first = "choose: the model does not say"
         self.preprocessing.options = [(first, nets.INFERRED), *nets.INPUTS]
@@ -213,7 +214,7 @@ class Controls(ipywidgets.VBox):
         is_other = self.preprocessing.value == nets.OTHER_RANGE
         self.input_range.layout.display = "" if is_other else "none"
 
-    def _put_preprocessing(self, preprocessing: models.Preprocessing) -> None:
+    def _put_preprocessing(self, preprocessing: Preprocessing) -> None:
         if not isinstance(preprocessing, str):
             self.input_range.value = ", ".join(f"{end:g}" for end in preprocessing)
             preprocessing = nets.OTHER_RANGE

@@ -7,6 +7,7 @@ import IPython
 import keras
 
 from helpers import models
+from helpers.preprocessing import Preprocessing, resolve_preprocessing
 
 INFERRED = "read from the model"
 OTHER_RANGE = "another range"
@@ -48,8 +49,8 @@ def find(text: str) -> keras.Model:
     return _with_units(variable)
 
 
-def preprocessing(net: keras.Model, choice: str, typed: str) -> models.Preprocessing:
-    """What a net expects in the place of pixels 0..255, as `helpers.models.from_pixels` takes it.
+def preprocessing(net: keras.Model, choice: str, typed: str) -> Preprocessing:
+    """What a net expects in the place of pixels 0..255, as `preprocessing.from_pixels` takes it.
 
     Args:
         net: the net.
@@ -70,7 +71,7 @@ def preprocessing(net: keras.Model, choice: str, typed: str) -> models.Preproces
     if choice != INFERRED:
         return choice
     try:
-        return models.resolve_preprocessing(net)
+        return resolve_preprocessing(net)
     except ValueError as error:
         shape = " x ".join(str(length) for length in net.input_shape[1:])
         raise ValueError(

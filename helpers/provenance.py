@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from helpers import models
+from helpers.preprocessing import input_front
 from helpers.spec import PIXEL_RANGE, MapSpec
 
 NUMERICS = "3"
@@ -25,7 +25,7 @@ def provenance(model: keras.Model, spec: MapSpec, digest: str) -> dict[str, str 
         digest: `models.weight_digest` of the net.
     """
     ends = [np.full((1, *model.input_shape[1:]), end, "float32") for end in PIXEL_RANGE]
-    expected = np.asarray(models.input_front(spec.preprocessing)(np.concatenate(ends)))
+    expected = np.asarray(input_front(spec.preprocessing)(np.concatenate(ends)))
     return {
         "spec": spec.to_toml(),
         "model": model.name,

@@ -37,7 +37,7 @@ class MapSpec:
         engine: which search runs.
         pixels: "free" is keras-vis's search, which may leave the range of pixels; "bounded" keeps
             every pixel in 0..255 (engine "batched" only).
-        preprocessing: what the net expects, as `helpers.models.from_pixels` takes it.
+        preprocessing: what the net expects, as `helpers.preprocessing.from_pixels` takes it.
         seed_input: digest of what the search starts from; None for noise made by the seeds.
 
     Raises:

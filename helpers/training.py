@@ -19,9 +19,8 @@ from tqdm.keras import TqdmCallback
 from helpers import faces as face_sets
 from helpers import models, store
 from helpers.faces import POSES, Faces
+from helpers.unit_statistics import dead_units, unit_statistics
 
-QUANTILES = (0.01, 0.05, 0.5, 0.95, 0.99)
-OBJECTIVES = ("activation", "pre-activation")
 NAMES = {"cmu": "photos", "rendered": "rendered", "folder": "folder"}
 EPOCHS = {"cmu": 24, "rendered": 4, "folder": 24}
 BATCH, LEARNING_RATE = 32, 1e-3
@@ -229,62 +228,6 @@ def cross_validate(
     return accuracies
 
 
-def unit_statistics(
-    model: keras.Model, images: np.ndarray, *, batch: int = 64, progress: bool = True
-) -> xr.Dataset:
-    """What every unit does over images: the scale of its activation, and whether it ever fires.
-
-    A convolution unit's activation is its mean over positions.
-
-    Args:
-        model: takes pixels 0..255.
-        images: (N, H, W, C) in 0..1.
-        batch: images at a time.
-        progress: show a bar.
-
-    Returns:
-        A Dataset over (layer, objective, unit), objective "activation" or "pre-activation", NaN
-        where a layer has fewer units: `mean`, `std`, `min`, `max` and `quantile` (level) over the
-        images, and `silent` (layer, unit), the share (0..1) of the images on which the unit's
-        activation is above 0 at no position.
-    """
-    infos = models.visualisable_layers(model)
-    names = [info.name for info in infos]
-    shape = (len(infos), len(OBJECTIVES), max(info.units for info in infos))
-    dims = ("layer", "objective", "unit")
-    moments = {name: np.full(shape, np.nan) for name in ("mean", "std", "min", "max")}
-    quantile = np.full((*shape, len(QUANTILES)), np.nan)
-    silent = np.full((shape[0], shape[2]), np.nan)
-    pixels = _pixels(images)
-    for row, info in enumerate(tqdm(infos, desc="unit statistics", disable=not progress)):
-        for column, objective in enumerate(OBJECTIVES):
-            net = models.at_layer(model, info.name, pre_activation=objective == "pre-activation")
-            means, peaks = _means_and_peaks(net, pixels, batch)
-            at = (row, column, slice(info.units))
-            for name, values in moments.items():
-                values[at] = getattr(means, name)(0)
-            quantile[at] = np.quantile(means, QUANTILES, axis=0).T
-            if objective == "activation":
-                silent[row, : info.units] = (peaks <= 0).mean(0)
-    variables = {name: (dims, values) for name, values in moments.items()}
-    variables |= {"quantile": ((*dims, "level"), quantile), "silent": (("layer", "unit"), silent)}
-    coordinates = {
-        "layer": names,
-        "objective": list(OBJECTIVES),
-        "unit": np.arange(shape[2]),
-        "level": list(QUANTILES),
-    }
-    attributes = {"images": len(images), "weight_digest": models.weight_digest(model)}
-    return xr.Dataset(variables, coordinates, attributes)
-
-
-def dead_units(statistics: xr.Dataset) -> dict[str, list[int]]:
-    """Units that are silent on every image, by layer; layers without any are left out."""
-    silent = statistics["silent"]
-    dead = {str(name): np.flatnonzero(silent.sel(layer=name) == 1) for name in silent["layer"].data}
-    return {name: units.tolist() for name, units in dead.items() if len(units)}
-
-
 def save_net(model: keras.Model, record: dict, statistics: xr.Dataset, path: str | Path) -> Path:
     """Write NAME.keras, NAME.json (how it was trained) and NAME.statistics.nc, each one whole.
 
@@ -370,16 +313,6 @@ def _changed(image: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     mean = moved.mean()
     lit = (moved - mean) * draw.uniform(*CONTRAST) + mean + draw.uniform(-BRIGHTNESS, BRIGHTNESS)
     return np.clip(lit, 0, 255).astype("float32")
-
-
-def _means_and_peaks(net: keras.Model, pixels: np.ndarray, batch: int):
-    means, peaks = [], []
-    for start in range(0, len(pixels), batch):
-        outputs = np.asarray(net(pixels[start : start + batch]), "float64")
-        positions = tuple(range(1, outputs.ndim - 1))
-        means.append(outputs.mean(positions))
-        peaks.append(outputs.max(positions))
-    return np.concatenate(means), np.concatenate(peaks)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,8 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import rankdata
 
-SIGNIFICANT = 0.05
+from helpers.controls import SIGNIFICANT
+
 WORDS = {True: "rises", False: "falls"}
 CANNOT_TELL = "cannot tell"
 

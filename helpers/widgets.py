@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import xarray as xr
 
-from helpers import figures, models
+from helpers import figures
 from helpers import panel_parts as parts
 from helpers.faces import Faces
 from helpers.panel_card import CardView
@@ -18,6 +18,7 @@ from helpers.panel_elements import Picture, SpecBox, Status, button
 from helpers.panel_nets import Nets
 from helpers.panel_search import Newest
 from helpers.panel_sweep import SweepView
+from helpers.preprocessing import Preprocessing
 from helpers.spec import MapSpec
 
 STEPS_PER_PICTURE = 20
@@ -42,7 +43,7 @@ class Panel(ipywidgets.VBox):
         self,
         nets: Nets,
         *,
-        preprocessing: models.Preprocessing | None = None,
+        preprocessing: Preprocessing | None = None,
         faces: Faces | None = None,
         **chosen,
     ):
@@ -50,7 +51,7 @@ class Panel(ipywidgets.VBox):
 
         Args:
             nets: a Keras model, the path of one, or several under their names.
-            preprocessing: what the nets expect, as `helpers.models.from_pixels` takes it.
+            preprocessing: what the nets expect, as `helpers.preprocessing.from_pixels` takes it.
             faces: labelled images to judge units against; with them the panel draws unit cards.
             **chosen: values of controls, by name: `layer`, `unit`, `tv_weight`, `lp_weight`,
                 `activation_weight`, `seed`, `sign`, `objective`, `steps`, `engine`, `pixels`.

@@ -48,3 +48,15 @@ def test_panels_draw_every_line_of_every_variable(panels, hidden):
     assert figure.axes[1].lines[1].get_ydata().tolist() == [4, 5, 6]
     assert figure.axes[0].get_xscale() == "log"
     assert "m0 from 0 to 5" in figure.alt and "p, q" in figure.alt
+
+
+def test_lines_and_matrix_describe_themselves():
+    values = xr.DataArray(
+        [[0.1, 0.9], [0.2, 0.3]],
+        {"unit": [0, 1], "tv_weight": [1e-3, 1.0]},
+        ("unit", "tv_weight"),
+    )
+    lines = charts.line_plot(values, "tv_weight", title="T", y_label="share, 0..1")
+    assert lines.axes[0].get_xscale() == "log" and "0.1 to 0.9" in lines.alt
+    square = charts.matrix(values.rename(tv_weight="other_unit"), title="M")
+    assert square.axes[0].images[0].get_clim() == (-1, 1)

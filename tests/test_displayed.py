@@ -3,14 +3,15 @@ import pytest
 import xarray as xr
 from planted import DEAD, EDGE, LIGHT, bank, images
 
-from helpers import census, displayed, training
+from helpers import census, displayed
+from helpers.unit_statistics import unit_statistics
 
 FACES, NET = images(), bank()
 RESPONSES = census.responses(NET, FACES, "bank", progress=False)
 
 
 def test_maps_against_data():
-    statistics = training.unit_statistics(NET, FACES.images, progress=False)
+    statistics = unit_statistics(NET, FACES.images, progress=False)
     data = RESPONSES["activation"].sel(unit=[EDGE, LIGHT])
     raw = np.array([2 * data.sel(unit=EDGE).max(), data.sel(unit=LIGHT).mean()])
     maps = xr.Dataset(
@@ -37,7 +38,7 @@ def test_maps_against_data():
 
 
 def test_a_dead_unit_has_no_scale():
-    statistics = training.unit_statistics(NET, FACES.images, progress=False)
+    statistics = unit_statistics(NET, FACES.images, progress=False)
     maps = xr.Dataset(
         {name: ("unit", [0.0]) for name in ("activation_raw", "activation_display")},
         {"unit": [DEAD]},
@@ -48,7 +49,7 @@ def test_a_dead_unit_has_no_scale():
 
 
 def test_the_scale_of_responses_is_that_of_unit_statistics():
-    statistics = training.unit_statistics(NET, FACES.images, progress=False)
+    statistics = unit_statistics(NET, FACES.images, progress=False)
     found = displayed.scale(RESPONSES).squeeze()
     at = {"layer": "bank", "objective": "activation"}
     for name in ("mean", "std", "min", "max", "quantile"):

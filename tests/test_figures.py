@@ -98,15 +98,3 @@ def test_the_same_maps_make_the_same_file(tmp_path):
 def test_bad_input_is_named(call, says):
     with pytest.raises(ValueError, match=says):
         call()
-
-
-def test_lines_and_matrix_describe_themselves():
-    values = xr.DataArray(
-        [[0.1, 0.9], [0.2, 0.3]],
-        {"unit": [0, 1], "tv_weight": [1e-3, 1.0]},
-        ("unit", "tv_weight"),
-    )
-    lines = figures.line_plot(values, "tv_weight", title="T", y_label="share, 0..1")
-    assert lines.axes[0].get_xscale() == "log" and "0.1 to 0.9" in lines.alt
-    square = figures.matrix(values.rename(tv_weight="other_unit"), title="M")
-    assert square.axes[0].images[0].get_clim() == (-1, 1)

@@ -2,8 +2,9 @@ import keras
 import numpy as np
 import pytest
 
-from helpers import maps, models, optimizer
+from helpers import maps, optimizer
 from helpers.maps import happy_maps, sad_maps
+from helpers.preprocessing import resolve_preprocessing
 from helpers.spec import MapSpec
 
 
@@ -217,4 +218,4 @@ def test_nan_weights_and_several_inputs_are_refused():
 def test_a_net_that_does_not_tell_its_range_must_be_asked():
     with pytest.raises(ValueError, match="preprocessing"):
         happy_maps(tiny_net(rescale=False), "conv")
-    assert models.resolve_preprocessing(tiny_net(), None) == "0..255"
+    assert resolve_preprocessing(tiny_net(), None) == "0..255"

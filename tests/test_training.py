@@ -1,4 +1,4 @@
-"""Training: the net, the same weights for a seed, evaluation, statistics against NumPy, files."""
+"""Training: the net, the same weights for a seed, evaluation, files."""
 
 import json
 from dataclasses import replace
@@ -11,6 +11,8 @@ from keras import layers
 from helpers import faces as face_sets
 from helpers import models, store, training
 from helpers.faces import POSES, Faces
+from helpers.preprocessing import resolve_preprocessing
+from helpers.unit_statistics import unit_statistics
 
 SHAPE = (24, 24, 1)
 
@@ -50,7 +52,7 @@ def test_the_net_is_the_posts():
     }  # fmt: skip
     assert infos["conv2d_1"].output_shape == (58, 62, 32)
     assert infos["max_pooling2d_3"].output_shape == (5, 6, 64)
-    assert models.resolve_preprocessing(net) == "0..255"
+    assert resolve_preprocessing(net) == "0..255"
     assert keras.activations.softmax is net.layers[-1].activation
     weights = 10 * 32 + (9 * 32 + 1) * 32 + (9 * 32 + 1) * 64 + (5 * 6 * 64 + 1) * 64 + 65 * 32
     assert net.count_params() == weights + 33 * 2
@@ -141,36 +143,9 @@ def test_folds_hold_unseen_people_out(monkeypatch):
     assert sorted(person for _, unseen in seen for person in unseen) == ["a", "b", "c", "d", "e"]
 
 
-def test_unit_statistics_against_numpy():
-    net, images = training.build_net(SHAPE, seed=0), tiny_faces().images
-    dead = net.get_layer("conv2d_1")
-    kernel, bias = dead.get_weights()
-    kernel[..., 7], bias[7] = 0, -1
-    dead.set_weights([kernel, bias])
-    found = training.unit_statistics(net, images, batch=7, progress=False)
-
-    raw = np.asarray(models.at_layer(net, "conv2d_1", pre_activation=True)(images * 255))
-    for objective, values in {"pre-activation": raw, "activation": np.maximum(raw, 0)}.items():
-        means = values.mean((1, 2))
-        here = found.sel(layer="conv2d_1", objective=objective).isel(unit=slice(32))
-        for name in ("mean", "std", "min", "max"):
-            np.testing.assert_allclose(here[name], getattr(means, name)(0), rtol=1e-3, atol=1e-5)
-        quantiles = np.quantile(means, [0.01, 0.05, 0.5, 0.95, 0.99], axis=0).T
-        np.testing.assert_allclose(here["quantile"], quantiles, rtol=1e-3, atol=1e-5)
-    silent = (raw.max((1, 2)) <= 0).mean(0)
-    np.testing.assert_allclose(found["silent"].sel(layer="conv2d_1")[:32], silent)
-
-    assert silent[7] == 1
-    assert 7 in training.dead_units(found)["conv2d_1"]
-    assert found["mean"].sel(layer="dense_3").notnull().sum("unit").values.tolist() == [2, 2]
-    logits = models.with_logits(net)(images * 255).numpy()
-    here = found["max"].sel(layer="dense_3", objective="pre-activation").values[:2]
-    np.testing.assert_allclose(here, logits.max(0), rtol=1e-3)
-
-
 def test_a_net_is_written_whole_with_its_record(tmp_path):
     net = training.build_net(SHAPE, seed=0)
-    statistics = training.unit_statistics(net, tiny_faces().images, progress=False)
+    statistics = unit_statistics(net, tiny_faces().images, progress=False)
     path = training.save_net(net, {"seed": 1}, statistics, tmp_path / "net.keras")
     loaded = models.load_model(path)
     assert models.weight_digest(loaded) == models.weight_digest(net)
@@ -183,7 +158,7 @@ def test_a_net_is_written_whole_with_its_record(tmp_path):
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     net = training.build_net(SHAPE, seed=0)
-    statistics = training.unit_statistics(net, tiny_faces().images, progress=False)
+    statistics = unit_statistics(net, tiny_faces().images, progress=False)
 
     def fail(self, path, *args, **options):
         path.write_text("half")
