@@ -31,7 +31,7 @@ experiments: .venv/made
 test: .venv/made browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 browser: .venv/made
 	$(BIN)/python tests/browser/install.py
