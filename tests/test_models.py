@@ -9,36 +9,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from tiny import PIXELS, small_net, state
 
 from helpers import models
 from helpers.preprocessing import from_pixels
 
 RNG = np.random.default_rng(0)
-PIXELS = RNG.uniform(0, 255, (3, 6, 7, 3)).astype("float32")
-
-
-def small_net(own_softmax=False, sequential=False) -> keras.Model:
-    last = (
-        [layers.Dense(4, name="scores"), layers.Activation("softmax", name="softmax")]
-        if own_softmax
-        else [layers.Dense(4, activation="softmax", name="scores")]
-    )
-    chain = [
-        layers.Rescaling(1 / 255, name="rescaling"),
-        layers.Conv2D(5, 3, activation="relu", name="conv"),
-        layers.MaxPooling2D(name="pool"),
-        layers.Flatten(name="flatten"),
-        layers.Dropout(0.5, name="dropout"),
-        *last,
-    ]
-    if sequential:
-        return keras.Sequential([keras.Input((6, 7, 3)), *chain])
-    x = pixels = keras.Input((6, 7, 3))
-    for layer in chain:
-        x = layer(x)
-    return keras.Model(pixels, x)
-
-
 KINDS = [dict(own_softmax=own, sequential=sequential) for own in (0, 1) for sequential in (0, 1)]
 
 
@@ -52,12 +28,6 @@ def conv_by_numpy(pixels, layer):
 def softmax(logits):
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
-
-
-def state(model):
-    """All that an unwanted change would touch: weights, graph, activations."""
-    calls = [(len(one._inbound_nodes), len(one._outbound_nodes)) for one in [model, *model.layers]]
-    return calls, models.weight_digest(model), [w.tobytes() for w in model.get_weights()]
 
 
 # --- loading

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -45,10 +47,12 @@ def test_what_a_start_would_do_is_said_as_the_axes_change(sweep):
 
 def test_the_grid_is_what_happy_maps_finds(sweep):
     click(sweep, sweep.start_button)
-    expected = maps.happy_maps(
-        tiny_net(), "conv", [0, 2], tv_weights=[0, 0.5, 1], seeds=1, steps=3, progress=False
-    )
+    options = {"tv_weights": [0, 0.5, 1], "seeds": 1, "steps": 3, "progress": False}
+    search = partial(maps.happy_maps, tiny_net(), "conv", **options)
+    expected = search([0, 2])
     xr.testing.assert_allclose(sweep.dataset, expected, rtol=1e-5)  # a row alone rounds otherwise
+    rows = [search(unit) for unit in (0, 2)]
+    xr.testing.assert_equal(sweep.dataset, xr.concat(rows, "unit"))
     assert sweep.dataset.attrs["spec"] == expected.attrs["spec"] == sweep.spec.to_toml()
     assert (sweep.grid.rows, sweep.grid.columns) == (
         ["unit 0", "unit 2"],

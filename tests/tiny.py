@@ -1,6 +1,13 @@
-"""A small net for tests of the panel."""
+"""Small nets for tests, and what must stay as it is when one is cut or extended."""
 
 import keras
+import numpy as np
+from keras import layers
+
+from helpers import models
+
+PIXELS = np.random.default_rng(0).uniform(0, 255, (3, 6, 7, 3)).astype("float32")
+"""What `small_net` takes."""
 
 
 def tiny_net(units=3, rescale=True, seed=0):
@@ -16,3 +23,32 @@ def tiny_net(units=3, rescale=True, seed=0):
         ],
         name="tiny",
     )
+
+
+def small_net(own_softmax=False, sequential=False) -> keras.Model:
+    """Takes `PIXELS`; layers `conv` (5), `pool` and `scores` (4), softmax inside or of its own."""
+    last = (
+        [layers.Dense(4, name="scores"), layers.Activation("softmax", name="softmax")]
+        if own_softmax
+        else [layers.Dense(4, activation="softmax", name="scores")]
+    )
+    chain = [
+        layers.Rescaling(1 / 255, name="rescaling"),
+        layers.Conv2D(5, 3, activation="relu", name="conv"),
+        layers.MaxPooling2D(name="pool"),
+        layers.Flatten(name="flatten"),
+        layers.Dropout(0.5, name="dropout"),
+        *last,
+    ]
+    if sequential:
+        return keras.Sequential([keras.Input((6, 7, 3)), *chain])
+    x = pixels = keras.Input((6, 7, 3))
+    for layer in chain:
+        x = layer(x)
+    return keras.Model(pixels, x)
+
+
+def state(model):
+    """All that an unwanted change would touch: weights, graph, activations."""
+    calls = [(len(one._inbound_nodes), len(one._outbound_nodes)) for one in [model, *model.layers]]
+    return calls, models.weight_digest(model), [w.tobytes() for w in model.get_weights()]

@@ -240,3 +240,6 @@ def test_a_sweep_that_cannot_be_is_said_in_words(page):
     with hears(page, "^Error: units of conv2d_3 must be integers 0 to 63, got 999"):
         rows.fill("0, 999")
         rows.press("Enter")
+    sweep = panel(page).get_by_role("status").nth(-1)
+    button(page, "Start sweep").click()
+    expect(sweep).to_have_text(re.compile("^Error: units of conv2d_3 must be integers 0 to 63"))
