@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.stats import spearmanr
 from tqdm.auto import tqdm
 
-from helpers import census, models, training
+from helpers import census, evaluation, models
 from helpers.faces import Faces
 
 FILLS = ("zero", "mean")
@@ -29,7 +29,7 @@ def without(
 
     Args:
         model: takes pixels 0..255, puts out probabilities (N, classes).
-        faces: labelled images, as `training.evaluate` takes them.
+        faces: labelled images, as `evaluation.evaluate` takes them.
         layer: name or index of a layer with units.
         groups: units that are switched off together; none of them in an empty group.
         fill: what a unit that is off puts out everywhere: "zero", or "mean", its mean over
@@ -46,8 +46,8 @@ def without(
     if fill not in FILLS:
         raise ValueError(f"fill must be one of {FILLS}, got {fill!r}")
     groups = [models.check_units(model, layer, list(group)) for group in groups]
-    labels = training.truth(faces, poses=poses)[0]
-    pixels = training.as_input(faces.images, model.input_shape[1:])
+    labels = evaluation.truth(faces, poses=poses)[0]
+    pixels = evaluation.as_input(faces.images, model.input_shape[1:])
     switch = Switch(models.unit_count(model, layer))
     net = _with_switch(model, models.find_layer(model, layer), switch)
     if fill == "mean":

@@ -20,7 +20,7 @@ import pandas as pd
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import between_nets, faces, models, richness, store, training
+from helpers import between_nets, evaluation, faces, models, richness, store, training
 from helpers.faces import Faces
 from helpers.plans import NetShape, Plan
 from helpers.provenance import NUMERICS
@@ -105,7 +105,7 @@ def measure(
     known, unseen = plan.known_and_unseen
     sets = {"known people": known, "unseen people": unseen} | plan.outside_sets | more
     layers = richness.mapped_layers(net)
-    results = {name: training.evaluate(net, one) for name, one in sets.items()}
+    results = {name: evaluation.evaluate(net, one) for name, one in sets.items()}
     names = [*(name for name in sets if name != PHOTOGRAPHS), PHOTOGRAPHS]
     accuracy = [results[n].accuracy if n in results else np.nan for n in names]
     balanced = [_balanced(results[n].confusion) if n in results else np.nan for n in names]

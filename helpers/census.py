@@ -8,7 +8,7 @@ from scipy.spatial.distance import squareform
 from scipy.stats import rankdata
 from tqdm.auto import tqdm
 
-from helpers import maps, models, objectives, training
+from helpers import cutting, evaluation, maps, models, objectives
 from helpers.faces import Faces
 from helpers.preprocessing import from_pixels
 
@@ -32,7 +32,7 @@ def responses(
 
     Args:
         model: the net.
-        faces: labelled images; brought to the net's size and channels by `training.as_input`.
+        faces: labelled images; brought to the net's size and channels by `evaluation.as_input`.
         layer: name or index of a layer with units.
         objective: what a unit's activation is, as `MapSpec` takes it.
         preprocessing: what the net expects, as `preprocessing.from_pixels` takes it.
@@ -51,7 +51,7 @@ def responses(
     spec = maps.make_spec(model, layer, objective=objective, preprocessing=preprocessing)
     digest = models.weight_digest(model)
     net = objectives.target_of(model, spec, digest)
-    pixels = training.as_input(faces.images, net.input_shape[1:])
+    pixels = evaluation.as_input(faces.images, net.input_shape[1:])
     parts = [_measured(out) for out in _outputs(net, pixels, batch, progress)]
     variables = {
         name: (("image", "unit"), np.concatenate([part[name] for part in parts]))
@@ -138,8 +138,8 @@ def activation_correlation(
     Returns:
         (unit, other_unit), -1..1.
     """
-    net = from_pixels(models.at_layer(model, layer), preprocessing)
-    pixels = training.as_input(faces.images, net.input_shape[1:])
+    net = from_pixels(cutting.at_layer(model, layer), preprocessing)
+    pixels = evaluation.as_input(faces.images, net.input_shape[1:])
     count, total, products = 0, 0.0, 0.0
     for out in _outputs(net, pixels, batch, progress):
         flat = out.reshape(-1, out.shape[-1])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from helpers import controls, maps, models, store, training
+from helpers import controls, evaluation, maps, models, store
 from helpers.faces import load_faces
 from helpers.provenance import NUMERICS
 from helpers.spec import PIXEL_RANGE
@@ -37,9 +37,9 @@ def starts(condition: str, shape: tuple[int, int, int], seeds: tuple[int, ...]) 
         return noise
     if condition == FACES:
         faces = load_faces("rendered", people=max(seeds) + 1, per_person=4)
-        return training.as_input(faces.images[[4 * seed + seed % 4 for seed in seeds]], shape)
+        return evaluation.as_input(faces.images[[4 * seed + seed % 4 for seed in seeds]], shape)
     faces = load_faces("rendered", people=MEAN_OF, per_person=4)
-    mean = training.as_input(faces.images, shape).mean(0)
+    mean = evaluation.as_input(faces.images, shape).mean(0)
     return (mean + noise - sum(PIXEL_RANGE) / 2).astype("float32")
 
 

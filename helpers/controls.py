@@ -5,7 +5,7 @@ import numpy as np
 import xarray as xr
 from scipy.stats import mannwhitneyu
 
-from helpers import models
+from helpers import cutting
 
 SIGNIFICANT = 0.05
 
@@ -30,7 +30,7 @@ def reinitialised(model: keras.Model, *, seed: int) -> keras.Model:
         }
         for value in initialisers.values():
             value["config"]["seed"] = int(draw.integers(2**31))
-        return models.copy_layer(layer, **initialisers)
+        return cutting.copy_layer(layer, **initialisers)
 
     return keras.models.clone_model(model, clone_function=fresh)
 

@@ -6,7 +6,16 @@ import keras
 import numpy as np
 import xarray as xr
 
-from helpers import census, displayed, kinds, likeness, models, patches, repeatability, training
+from helpers import (
+    census,
+    displayed,
+    evaluation,
+    kinds,
+    likeness,
+    models,
+    patches,
+    repeatability,
+)
 from helpers.faces import Faces
 from helpers.patches import ReceptiveField
 
@@ -84,7 +93,7 @@ def gather(
         name: census.responses(model, faces, layer, objective=name, **quiet)
         for name in {"activation", "pre-activation", objective}
     }
-    pixels = training.as_input(faces.images, model.input_shape[1:])
+    pixels = evaluation.as_input(faces.images, model.input_shape[1:])
     if statistics is None or objective not in statistics["objective"]:
         statistics = displayed.scale(over[objective])
     field = patches.receptive_field(model, layer)

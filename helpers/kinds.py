@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from helpers import analysis, training
+from helpers import analysis, evaluation
 from helpers.spec import PICTURE
 
 KINDS = ("bright", "flat", "staticky", "edge-like", "textured", "object-like", "diffuse")
@@ -86,10 +86,10 @@ def of_maps(maps: xr.Dataset) -> xr.Dataset:
 def of_images(images: np.ndarray, maps: xr.Dataset) -> xr.Dataset:
     """The same numbers of real images (N, h, w, c) in 0..1, at the size of the maps; over `image`.
 
-    Their size and channels are brought to the maps' by `training.as_input`.
+    Their size and channels are brought to the maps' by `evaluation.as_input`.
     """
     shape = tuple(maps.sizes[dim] for dim in PICTURE)
-    pixels = xr.DataArray(training.as_input(images, shape), dims=("image", *PICTURE))
+    pixels = xr.DataArray(evaluation.as_input(images, shape), dims=("image", *PICTURE))
     return _numbers(pixels, pixels)
 
 

@@ -9,7 +9,7 @@ import scipy.fft
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import analysis, models
+from helpers import analysis, cutting
 from helpers.kinds import FLAT
 from helpers.preprocessing import from_pixels
 from helpers.spec import PICTURE, MapSpec
@@ -98,7 +98,7 @@ def to_the_net(maps: xr.Dataset, model: keras.Model, layer: str | int) -> xr.Dat
         (unit, seed, other_unit, other_seed), NaN where a map leaves the layer silent.
     """
     shown = one_weight(maps)["display"].transpose("unit", "seed", *PICTURE)
-    net = from_pixels(models.at_layer(model, layer), _preprocessing(maps))
+    net = from_pixels(cutting.at_layer(model, layer), _preprocessing(maps))
     flat = shown.values.reshape(-1, *shown.shape[-3:]).astype("float32")
     outputs = net.predict(flat, verbose=0).reshape(len(flat), -1).astype("float64")
     with np.errstate(invalid="ignore"):

@@ -200,9 +200,9 @@ def _empty(spec: MapSpec, shape: tuple) -> xr.Dataset:
 
 def _measure(dataset: xr.Dataset, target: keras.Model, starts: np.ndarray, spec: MapSpec) -> None:
     units, done = list(spec.units), dataset["done"].values
-    of_unit = ("unit", "seed")
-    dataset["activation_seed"] = of_unit, objectives.scores(target, starts)[:, units].T
-    dataset["gradient_seed"] = of_unit, objectives.gradient_size(target, starts, units)
+    activation, gradient = objectives.scores_and_gradients(target, starts, units)
+    dataset["activation_seed"] = ("unit", "seed"), activation
+    dataset["gradient_seed"] = ("unit", "seed"), gradient
     for name in ("raw", "display"):
         found = objectives.scores(target, dataset[name].values)
         for row, unit in enumerate(units):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from helpers import models
+from helpers import cutting, models
 from helpers.preprocessing import from_pixels
 from helpers.spec import MINUS_OTHERS, MapSpec
 
@@ -43,29 +43,35 @@ def scores(target: keras.Model, pictures: np.ndarray) -> np.ndarray:
     """
     flat = pictures.reshape(-1, *pictures.shape[-3:]).astype("float32", copy=False)
     parts = [flat[i : i + MOST_PICTURES] for i in range(0, len(flat), MOST_PICTURES)]
-    found = np.concatenate([_scores(target, part) for part in parts])
+    found = np.concatenate([over_positions(target(part)) for part in parts])
     return found.reshape(*pictures.shape[:-3], -1)
 
 
-def gradient_size(target: keras.Model, pictures: np.ndarray, units: Sequence[int]) -> np.ndarray:
-    """RMS over pixels of the gradient of units' scores, (units, N) float32.
+def scores_and_gradients(
+    target: keras.Model, pictures: np.ndarray, units: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of some units, and the RMS over pixels of each score's gradient.
 
     Args:
         target: as `target_of` returns it.
         pictures: (N, H, W, C), pixels 0..255.
         units: numbers of the units.
+
+    Returns:
+        Both (units, N) float32.
     """
     x = tf.constant(pictures, tf.float32)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        each = tf.unstack(tf.gather(_scores(target, x), units, axis=1), axis=1)
+        found = tf.gather(over_positions(target(x)), units, axis=1)
+        each = tf.unstack(found, axis=1)
     gradients = np.stack([tape.gradient(score, x) for score in each])
-    return np.sqrt(np.mean(gradients**2, axis=(2, 3, 4)))
+    return found.numpy().T, np.sqrt(np.mean(gradients**2, axis=(2, 3, 4)))
 
 
-def _scores(target: keras.Model, x) -> tf.Tensor:
-    outputs = target(x)
-    return tf.reduce_mean(outputs, axis=range(1, len(outputs.shape) - 1))
+def over_positions(outputs: tf.Tensor) -> tf.Tensor:
+    """Mean over positions, (N, ..., units) to (N, units)."""
+    return tf.reduce_mean(outputs, axis=list(range(1, len(outputs.shape) - 1)))
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class _Net:
 
 @lru_cache(maxsize=8)
 def _target(net: _Net, layer: str, objective: str, preprocessing) -> keras.Model:
-    cut = models.at_layer(net.model, layer, pre_activation=objective != "activation")
+    cut = cutting.at_layer(net.model, layer, pre_activation=objective != "activation")
     if objective == MINUS_OTHERS:
         cut = keras.Model(cut.inputs[0], _minus_others(cut.outputs[0]))
     return from_pixels(cut, preprocessing)

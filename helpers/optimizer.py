@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras import layers
 
 from helpers.keras_vis import ActivationMap
+from helpers.objectives import over_positions
 from helpers.quick import ThinConv2D, with_quick_gradients
 from helpers.regularizers import lp_norm, total_variation
 from helpers.spec import PIXEL_RANGE
@@ -154,7 +155,7 @@ def _prepared(target: keras.Model) -> _Net:
     model = with_quick_gradients(target)
 
     def all_units(x, units):
-        means = _means(model(x))
+        means = over_positions(model(x))
         return tf.gather(means, units, axis=1, batch_dims=1)
 
     body, last = _split(model)
@@ -165,7 +166,7 @@ def _prepared(target: keras.Model) -> _Net:
     def one_unit(x, kernel_and_bias):
         kernel, bias = kernel_and_bias
         apply = tf.matmul if type(last) is layers.Dense else last.convolution_op
-        return _means(last.activation(apply(body(x), kernel) + bias))[:, 0]
+        return over_positions(last.activation(apply(body(x), kernel) + bias))[:, 0]
 
     kernel = tf.convert_to_tensor(last.kernel)
     bias = tf.convert_to_tensor(last.bias) if last.use_bias else tf.zeros(kernel.shape[-1])
@@ -180,10 +181,6 @@ def _split(model: keras.Model) -> tuple[Callable, keras.Layer]:
         return before, last
     inner, last = _split(last)
     return lambda x: inner(before(x)), last
-
-
-def _means(outputs: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_mean(outputs, axis=list(range(1, len(outputs.shape) - 1)))
 
 
 def _compiled(activations: Callable) -> Callable:

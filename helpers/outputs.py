@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers import analysis, census, displayed, kinds, likeness, models
+from helpers import analysis, census, cutting, displayed, kinds, likeness
 from helpers.faces import Faces
 from helpers.preprocessing import from_pixels
 from helpers.spec import MINUS_OTHERS, PICTURE, MapSpec
@@ -30,7 +30,7 @@ def as_shown(maps: xr.Dataset, model: keras.Model) -> xr.Dataset:
         the others', of the unit that the map is of.
     """
     preprocessing = MapSpec.from_toml(maps.attrs["spec"]).preprocessing
-    cut = models.at_layer(model, maps.attrs["layer"], pre_activation=True)
+    cut = cutting.at_layer(model, maps.attrs["layer"], pre_activation=True)
     net = from_pixels(cut, preprocessing)
     shown = maps["display"].transpose("unit", ..., *PICTURE)
     flat = shown.values.reshape(-1, *shown.shape[-3:]).astype("float32")

@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from helpers import maps
-from helpers.figures import SYMBOLS
+from helpers.figures import label
 from helpers.optimizer import display
 from helpers.panel_elements import Picture
 from helpers.recipe import png_text, recipe_of
@@ -104,11 +104,6 @@ def numbers(dataset: xr.Dataset) -> str:
         f"seed input: {float(one['activation_seed']):.3g}, {follows}\n"
         f"lowest loss: {float(one['loss'].min()):.4g}"
     )
-
-
-def label(dim: str, value) -> str:
-    """Say a value on an axis of the grid, as "TV 0.01"."""
-    return f"{SYMBOLS[dim]} {value:g}" if dim.endswith("weight") else f"{SYMBOLS[dim]} {value}"
 
 
 def parse_values(dim: str, text: str) -> tuple[float | int, ...]:

@@ -235,7 +235,7 @@ def _cells(row: xr.Dataset, axes: tuple[str, str]) -> list[dict[str, str]]:
     return [
         {
             "src": parts.data_url(parts.png(parts.pixels(one))),
-            "name": f"{', '.join(parts.label(dim, one[dim].item()) for dim in axes)}:"
+            "name": f"{', '.join(figures.label(dim, one[dim].item()) for dim in axes)}:"
             f" {parts.reached(one)}",
         }
         for one in ones
@@ -247,7 +247,7 @@ def _values(dim: str, spec: MapSpec) -> tuple:
 
 
 def _labels(dim: str, spec: MapSpec) -> list[str]:
-    return [parts.label(dim, value) for value in _values(dim, spec)]
+    return [figures.label(dim, value) for value in _values(dim, spec)]
 
 
 def _first_values(box: ipywidgets.Text, change: dict) -> None:

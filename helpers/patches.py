@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from keras import layers
 
-from helpers import models
+from helpers import cutting
 
 ENDS = ("most", "least")
 SLIDING = (
@@ -19,7 +19,7 @@ SLIDING = (
     layers.AveragePooling2D,
 )
 IN_PLACE = (
-    *models.ACTIVATION_LAYERS,
+    *cutting.ACTIVATION_LAYERS,
     layers.Add,
     layers.Average,
     layers.BatchNormalization,
@@ -79,7 +79,7 @@ def receptive_field(model: keras.Model, layer: str | int) -> ReceptiveField:
     Raises:
         ValueError: no such layer, or one without units.
     """
-    cut = models.at_layer(model, layer)
+    cut = cutting.at_layer(model, layer)
     shape = tuple(cut.input_shape[1:3])
     pixel = ReceptiveField((1, 1), (1, 1), (0, 0))
     whole = ReceptiveField(shape, (0, 0), (0, 0))

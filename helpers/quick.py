@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from helpers.models import copy_layer
+from helpers.cutting import copy_layer
 
 FEW_CHANNELS = 4
 

@@ -1,4 +1,4 @@
-"""Train the post's kind of net on faces, and measure it on people it has never seen."""
+"""Train the post's kind of net on faces, judged on people it has never seen."""
 
 import argparse
 import importlib.metadata
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 import xarray as xr
 from keras import layers
 from tqdm.auto import tqdm
@@ -18,7 +17,8 @@ from tqdm.keras import TqdmCallback
 
 from helpers import faces as face_sets
 from helpers import models, store
-from helpers.faces import POSES, Faces
+from helpers.evaluation import as_pixels, evaluate, truth
+from helpers.faces import Faces
 from helpers.unit_statistics import dead_units, unit_statistics
 
 NAMES = {"cmu": "photos", "rendered": "rendered", "folder": "folder"}
@@ -45,23 +45,6 @@ class Trained:
 
     model: keras.Model
     history: dict[str, list[float]]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How a net does on labelled images.
-
-    Attributes:
-        accuracy: share of the images that it gets right, 0..1.
-        confusion: (classes, classes) counts; rows are the truth, columns what the net says.
-        mistakes: indices of the images that it gets wrong, the most certain mistake first.
-        probabilities: (N, classes).
-    """
-
-    accuracy: float
-    confusion: np.ndarray
-    mistakes: np.ndarray
-    probabilities: np.ndarray
 
 
 def build_net(
@@ -109,13 +92,6 @@ def build_net(
     return keras.Model(pixels, x)
 
 
-def truth(faces: Faces, *, poses: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels (N,) int64 and the names of the classes: the set's own, or the four poses."""
-    if poses:
-        return face_sets.pose_labels(faces), POSES
-    return faces.labels, faces.class_names
-
-
 def train(
     faces_train: Faces,
     faces_test: Faces,
@@ -158,10 +134,10 @@ def train(
     )
     bars = [TqdmCallback(verbose=0, desc="training", leave=False)] if progress else []
     history = model.fit(
-        _batches(_pixels(faces_train.images), labels, batch, seed),
+        _batches(as_pixels(faces_train.images), labels, batch, seed),
         steps_per_epoch=steps,
         epochs=epochs,
-        validation_data=(_pixels(faces_test.images), truth(faces_test, poses=poses)[0]),
+        validation_data=(as_pixels(faces_test.images), truth(faces_test, poses=poses)[0]),
         callbacks=bars,
         shuffle=False,
         verbose=0,
@@ -186,34 +162,6 @@ def with_mirror_images(faces: Faces) -> Faces:
         people=np.concatenate([faces.people, faces.people]),
         poses=np.concatenate([faces.poses, poses]),
     )
-
-
-def evaluate(model: keras.Model, faces: Faces, *, poses: bool = False) -> Evaluation:
-    """Measure a net on faces, which may be of another size or number of channels (`as_input`)."""
-    labels, classes = truth(faces, poses=poses)
-    pixels = as_input(faces.images, model.input_shape[1:])
-    probabilities = model.predict(pixels, verbose=0)
-    said = probabilities.argmax(1)
-    confusion = np.zeros((len(classes), len(classes)), int)
-    np.add.at(confusion, (labels, said), 1)
-    wrong = np.flatnonzero(said != labels)
-    mistakes = wrong[np.argsort(-probabilities.max(1)[wrong], kind="stable")]
-    return Evaluation(float((said == labels).mean()), confusion, mistakes, probabilities)
-
-
-def as_input(images: np.ndarray, input_shape: tuple[int, int, int]) -> np.ndarray:
-    """Bring images (N, h, w, c) in 0..1 to a net's (N, H, W, C), pixels 0..255.
-
-    RGB becomes gray by its mean over channels, gray becomes RGB by repetition; another size is
-    reached by bilinear interpolation.
-    """
-    height, width, channels = input_shape
-    pixels = _pixels(images)
-    if pixels.shape[-1] != channels:
-        pixels = np.repeat(pixels.mean(-1, keepdims=True), channels, axis=-1)
-    if pixels.shape[1:3] != (height, width):
-        pixels = np.asarray(tf.image.resize(pixels, (height, width), antialias=True))
-    return pixels
 
 
 def cross_validate(
@@ -288,10 +236,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"accuracy on unseen people, {len(folds)} folds: {np.mean(folds):.4f} ({each})")
     print(f"accuracy of {output} on its unseen people: {result.accuracy:.4f}")
     print(f"dead units: {record['dead_units'] or 'none'}")
-
-
-def _pixels(images: np.ndarray) -> np.ndarray:
-    return np.asarray(images, "float32") * 255
 
 
 def _batches(pixels: np.ndarray, labels: np.ndarray, batch: int, seed: int):

@@ -5,7 +5,8 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import models
+from helpers import cutting, models
+from helpers.evaluation import as_pixels
 
 QUANTILES = (0.01, 0.05, 0.5, 0.95, 0.99)
 OBJECTIVES = ("activation", "pre-activation")
@@ -37,10 +38,10 @@ def unit_statistics(
     moments = {name: np.full(shape, np.nan) for name in ("mean", "std", "min", "max")}
     quantile = np.full((*shape, len(QUANTILES)), np.nan)
     silent = np.full((shape[0], shape[2]), np.nan)
-    pixels = images.astype("float32") * 255
+    pixels = as_pixels(images)
     for row, info in enumerate(tqdm(infos, desc="unit statistics", disable=not progress)):
         for column, objective in enumerate(OBJECTIVES):
-            net = models.at_layer(model, info.name, pre_activation=objective == "pre-activation")
+            net = cutting.at_layer(model, info.name, pre_activation=objective == "pre-activation")
             means, peaks = _means_and_peaks(net, pixels, batch)
             at = (row, column, slice(info.units))
             for name, values in moments.items():

@@ -4,7 +4,7 @@ import xarray as xr
 from planted import ALWAYS_ON, DEAD, EDGE, LIGHT, bank, images
 from scipy.stats import spearmanr
 
-from helpers import ablation, training
+from helpers import ablation, evaluation
 
 FACES, NET = images(), bank()
 QUIET = {"progress": False}
@@ -13,7 +13,7 @@ QUIET = {"progress": False}
 def test_nothing_off_is_the_net_itself_and_the_edge_off_is_chance():
     found = ablation.without(NET, FACES, "bank", [(), (EDGE,), (DEAD, ALWAYS_ON)], **QUIET)
     assert found["accuracy"].values.tolist() == [1, 0.5, 1]
-    evaluated = training.evaluate(NET, FACES)
+    evaluated = evaluation.evaluate(NET, FACES)
     right = evaluated.probabilities[np.arange(len(FACES)), FACES.labels]
     assert float(found["loss"][0]) == pytest.approx(-np.log(right).mean(), rel=1e-4)
     chance = -np.log(np.where(FACES.labels == 1, 1, np.e**2) / (1 + np.e**2)).mean()
@@ -25,7 +25,7 @@ def test_the_net_stays_as_it_is():
     ablation.without(NET, FACES, "bank", [(EDGE,)], **QUIET)
     for old, now in zip(before, NET.get_weights(), strict=True):
         np.testing.assert_array_equal(old, now)
-    assert training.evaluate(NET, FACES).accuracy == 1
+    assert evaluation.evaluate(NET, FACES).accuracy == 1
 
 
 def test_a_mean_fill_puts_the_units_mean_everywhere():

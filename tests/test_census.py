@@ -4,7 +4,7 @@ import xarray as xr
 from planted import ALWAYS_ON, DEAD, EDGE, LIGHT, RANDOM, SIZE, TWIN, bank, images
 from scipy.stats import mannwhitneyu
 
-from helpers import census, models
+from helpers import census, cutting
 
 FACES, NET = images(), bank()
 RESPONSES = census.responses(NET, FACES, "bank", progress=False)
@@ -79,7 +79,7 @@ def test_selective_for_a_class_that_is_not_there():
 
 def test_activation_correlation_against_numpy():
     found = census.activation_correlation(NET, FACES, "bank", batch=7, progress=False)
-    outputs = models.at_layer(NET, "bank").predict(FACES.images * 255, verbose=0).reshape(-1, 6)
+    outputs = cutting.at_layer(NET, "bank").predict(FACES.images * 255, verbose=0).reshape(-1, 6)
     with np.errstate(invalid="ignore"):
         expected = np.corrcoef(outputs.T.astype("float64"))
     alive = [u for u in range(6) if u != DEAD]

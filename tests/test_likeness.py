@@ -3,7 +3,7 @@ import pytest
 from planted import as_maps, bank
 from scipy.signal import fftconvolve
 
-from helpers import likeness, models
+from helpers import cutting, likeness
 
 NOISE = as_maps(np.random.default_rng(0).normal(size=(3, 2, 24, 24, 1)))
 AT = {"unit": 1, "seed": 1, "other_unit": 2, "other_seed": 0}
@@ -70,7 +70,7 @@ def test_texture_likeness_ignores_where_and_knows_what():
 def test_to_the_net_it_is_the_cosine_of_activations():
     found = likeness.to_the_net(NOISE, bank(), "bank")
     shown = NOISE["display"].values[[1, 2], 0, 0, [1, 0]].astype("float32")
-    a, b = models.at_layer(bank(), "bank").predict(shown, verbose=0).reshape(2, -1)
+    a, b = cutting.at_layer(bank(), "bank").predict(shown, verbose=0).reshape(2, -1)
     expected = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
     assert float(found.sel(AT)) == pytest.approx(expected, rel=1e-5)
 

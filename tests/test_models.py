@@ -1,33 +1,17 @@
-"""Models: loading, layers and units, cutting; numbers against NumPy."""
+"""Models: loading, layers and units; numbers against NumPy."""
 
-import gc
 import json
-import weakref
 
 import h5py
 import keras
 import numpy as np
 import pytest
 from keras import layers
-from tiny import PIXELS, small_net, state
+from tiny import PIXELS, conv_by_numpy, small_net
 
-from helpers import models
-from helpers.preprocessing import from_pixels
+from helpers import cutting, models
 
 RNG = np.random.default_rng(0)
-KINDS = [dict(own_softmax=own, sequential=sequential) for own in (0, 1) for sequential in (0, 1)]
-
-
-def conv_by_numpy(pixels, layer):
-    """Valid 3x3 cross-correlation plus bias, before the activation."""
-    kernel, bias = layer.get_weights()
-    windows = np.lib.stride_tricks.sliding_window_view(pixels / 255, (3, 3), axis=(1, 2))
-    return np.einsum("nhwcij,ijck->nhwk", windows, kernel) + bias
-
-
-def softmax(logits):
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 # --- loading
@@ -189,7 +173,7 @@ def test_the_digest_follows_names_weights_and_activations():
     assert models.weight_digest(model) != digest
     bias.assign([0, 0, 0, 0])
     assert models.weight_digest(model) == digest
-    assert models.weight_digest(models.with_logits(model)) != digest
+    assert models.weight_digest(cutting.with_logits(model)) != digest
 
 
 # --- layers and units
@@ -245,7 +229,7 @@ def test_an_unknown_layer_gives_the_legal_ones(layer):
 
 @pytest.mark.parametrize("layer", ["flatten", "dropout", "rescaling", 0])
 def test_a_layer_without_units_gives_those_that_have_some(layer):
-    for call in (models.unit_count, models.check_units, models.at_layer):
+    for call in (models.unit_count, models.check_units, cutting.at_layer):
         with pytest.raises(ValueError, match=r"have units.*\['conv', 'pool', 'scores'\], got"):
             call(small_net(), layer)
 
@@ -269,92 +253,3 @@ def test_units_are_checked():
     for bad in (5, -1, [0, 9], 1.0, True, "0"):
         with pytest.raises(ValueError, match="units of conv must be integers 0 to 4, got"):
             models.check_units(model, "conv", bad)
-
-
-# --- cutting
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_what_the_softmax_takes(kind):
-    model = small_net(**kind)
-    before = state(model)
-    logits = models.with_logits(model)
-    values = np.asarray(logits(PIXELS))
-    np.testing.assert_allclose(softmax(values), model(PIXELS), rtol=1e-4, atol=1e-6)
-    assert not np.allclose(values, model(PIXELS))
-    assert logits.layers[-1].name == "scores"
-    assert {one.name for one in models.visualisable_layers(logits)} == {"conv", "pool", "scores"}
-    assert state(model) == before
-
-
-def test_logits_of_a_softmax_layer():
-    pixels = keras.Input((2, 2, 1))
-    scores = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1)(pixels))
-    model = keras.Model(pixels, layers.Softmax()(scores))
-    x = RNG.normal(size=(2, 2, 2, 1)).astype("float32")
-    np.testing.assert_allclose(softmax(np.asarray(models.with_logits(model)(x))), model(x), 1e-5)
-
-
-def test_a_model_without_softmax_has_no_logits():
-    with pytest.raises(ValueError, match="end in a softmax, got 'scores'"):
-        models.with_logits(models.with_logits(small_net()))
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_cut_model_gives_that_layer(kind):
-    model = small_net(**kind)
-    model.get_layer("conv").bias.assign(RNG.normal(size=5))
-    before = state(model)
-    expected = conv_by_numpy(PIXELS, model.get_layer("conv"))
-    assert expected.min() < -0.1
-    after = models.at_layer(model, "conv")
-    np.testing.assert_allclose(after(PIXELS), np.maximum(expected, 0), atol=1e-4)
-    raw = models.at_layer(model, "conv", pre_activation=True)
-    np.testing.assert_allclose(raw(PIXELS), expected, atol=1e-4)
-    assert after.input_shape == (None, 6, 7, 3)
-    assert after.layers[-1].name == raw.layers[-1].name == "conv"
-    assert state(model) == before
-
-
-def test_the_pre_activation_of_a_layer_without_activation_is_its_output():
-    model = small_net()
-    pool = models.at_layer(model, "pool", pre_activation=True)
-    np.testing.assert_array_equal(pool(PIXELS), models.at_layer(model, "pool")(PIXELS))
-
-
-def test_the_pre_activation_of_an_activation_layer_is_its_input():
-    model = small_net(own_softmax=True)
-    raw = models.at_layer(model, "softmax", pre_activation=True)
-    np.testing.assert_array_equal(raw(PIXELS), models.at_layer(model, "scores")(PIXELS))
-
-
-def test_branches_and_python_functions_survive_the_cut():
-    pixels = keras.Input((6, 7, 3))
-    halved = layers.Lambda(lambda x: x / 2)(pixels)
-    a = layers.Conv2D(2, 3, activation="relu")(halved)
-    b = layers.Conv2D(2, 3)(pixels * 3)
-    joined = layers.Concatenate(name="joined")([a, b])
-    model = keras.Model(pixels, layers.Conv2D(1, 1, activation="relu", name="last")(joined))
-    before = state(model)
-    raw = np.asarray(models.at_layer(model, "last", pre_activation=True)(PIXELS))
-    np.testing.assert_allclose(np.maximum(raw, 0), model(PIXELS), rtol=1e-5)
-    assert state(model) == before
-
-
-def test_layers_that_are_also_part_of_another_model():
-    old = small_net()
-    again = keras.Sequential([keras.Input((6, 7, 3)), *old.layers[1:]])
-    for pre_activation in (False, True):
-        cut = models.at_layer(again, "conv", pre_activation=pre_activation)
-        np.testing.assert_array_equal(
-            cut(PIXELS), models.at_layer(old, "conv", pre_activation=pre_activation)(PIXELS)
-        )
-
-
-def test_a_cut_model_is_freed():
-    model = small_net()
-    cut = from_pixels(models.at_layer(model, "conv", pre_activation=True), "0..1")
-    gone = weakref.ref(cut)
-    del cut
-    gc.collect()
-    assert gone() is None

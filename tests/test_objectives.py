@@ -44,8 +44,9 @@ def test_scores_and_gradients_are_those_worked_out_by_hand():
     full = np.zeros((4, 4))
     for i, j in np.ndindex(2, 2):
         full[i : i + 3, j : j + 3] += kernel[:, :, 0, 1] / 4 / 255
-    found = objectives.gradient_size(target, x[0], [1])
-    np.testing.assert_allclose(found, np.full((1, 3), np.sqrt((full**2).mean())), rtol=1e-4)
+    activation, gradient = objectives.scores_and_gradients(target, x[0], [1])
+    np.testing.assert_allclose(activation[0], scores[0, :, 1], rtol=1e-4)
+    np.testing.assert_allclose(gradient, np.full((1, 3), np.sqrt((full**2).mean())), rtol=1e-4)
 
 
 def test_many_pictures_are_measured_in_parts(monkeypatch):

@@ -1,4 +1,4 @@
-"""Training: the net, the same weights for a seed, evaluation, files."""
+"""Training: the net, the same weights for a seed, files."""
 
 import json
 from dataclasses import replace
@@ -6,10 +6,10 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from tiny import brightness_net
 
+from helpers import evaluation, models, store, training
 from helpers import faces as face_sets
-from helpers import models, store, training
 from helpers.faces import POSES, Faces
 from helpers.preprocessing import resolve_preprocessing
 from helpers.unit_statistics import unit_statistics
@@ -61,7 +61,7 @@ def test_the_net_is_the_posts():
 def test_the_loss_falls_and_the_task_is_learned():
     result = trained(epochs=12)
     assert result.history["loss"][-1] < 0.5 * result.history["loss"][0]
-    assert training.evaluate(result.model, tiny_faces(people=("g",), seed=5)).accuracy == 1
+    assert evaluation.evaluate(result.model, tiny_faces(people=("g",), seed=5)).accuracy == 1
     assert set(result.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 
 
@@ -91,42 +91,9 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_global_one():
 def test_a_poses_net_has_four_outputs():
     result = trained(poses=True)
     assert result.model.output_shape == (None, 4)
-    found = training.evaluate(result.model, tiny_faces(), poses=True)
+    found = evaluation.evaluate(result.model, tiny_faces(), poses=True)
     assert found.confusion.shape == (4, 4)
     assert found.confusion.sum(1).tolist() == [10, 10, 10, 10]
-
-
-def brightness_net(threshold=100.0) -> keras.Model:
-    """Says class 1 when the mean pixel (0..255) lies above the threshold."""
-    pixels = keras.Input(SHAPE)
-    mean = layers.GlobalAveragePooling2D()(pixels)
-    net = keras.Model(pixels, layers.Dense(2, activation="softmax")(mean))
-    net.layers[-1].set_weights([np.array([[0.0, 0.1]]), np.array([0.0, -0.1 * threshold])])
-    return net
-
-
-def test_evaluation_by_hand():
-    levels = np.array([50, 90, 120, 200, 140], "float32") / 255
-    images = np.broadcast_to(levels[:, None, None, None], (5, *SHAPE))
-    labels = np.array([0, 1, 1, 0, 0])
-    faces = Faces(images, labels, labels, labels, ("dark", "bright"), "tiny", 0)
-    found = training.evaluate(brightness_net(), faces)
-    assert found.accuracy == pytest.approx(2 / 5)
-    assert found.confusion.tolist() == [[1, 2], [1, 1]]
-    assert found.mistakes.tolist() == [3, 4, 1]
-    expected = 1 / (1 + np.exp(-0.1 * (255 * levels - 100)))
-    np.testing.assert_allclose(found.probabilities[:, 1], expected, rtol=1e-4)
-
-
-def test_outside_pictures_are_brought_to_the_nets_input():
-    rgb = np.random.default_rng(0).random((2, 8, 10, 3)).astype("float32")
-    gray = training.as_input(rgb, (8, 10, 1))
-    np.testing.assert_allclose(gray[..., 0], 255 * rgb.mean(-1), rtol=1e-5)
-    again = training.as_input(rgb[..., :1], (8, 10, 3))
-    np.testing.assert_allclose(again, 255 * np.repeat(rgb[..., :1], 3, -1), rtol=1e-6)
-    assert training.as_input(rgb, (4, 5, 3)).shape == (2, 4, 5, 3)
-    flat = training.as_input(np.full((1, 8, 10, 3), 0.5, "float32"), (5, 7, 1))
-    np.testing.assert_allclose(flat, 127.5, rtol=1e-5)
 
 
 def test_folds_hold_unseen_people_out(monkeypatch):
@@ -134,7 +101,7 @@ def test_folds_hold_unseen_people_out(monkeypatch):
 
     def spy(known, unseen, **options):
         seen.append((set(known.people), set(unseen.people)))
-        return training.Trained(brightness_net(), {})
+        return training.Trained(brightness_net(SHAPE), {})
 
     monkeypatch.setattr(training, "train", spy)
     accuracies = training.cross_validate(tiny_faces(), n_folds=5, seed=0, progress=False)

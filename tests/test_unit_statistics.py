@@ -1,6 +1,6 @@
 import numpy as np
 
-from helpers import models, training
+from helpers import cutting, training
 from helpers.unit_statistics import dead_units, unit_statistics
 
 
@@ -13,7 +13,7 @@ def test_unit_statistics_against_numpy():
     dead.set_weights([kernel, bias])
     found = unit_statistics(net, images, batch=7, progress=False)
 
-    raw = np.asarray(models.at_layer(net, "conv2d_1", pre_activation=True)(images * 255))
+    raw = np.asarray(cutting.at_layer(net, "conv2d_1", pre_activation=True)(images * 255))
     for objective, values in {"pre-activation": raw, "activation": np.maximum(raw, 0)}.items():
         means = values.mean((1, 2))
         here = found.sel(layer="conv2d_1", objective=objective).isel(unit=slice(32))
@@ -27,6 +27,6 @@ def test_unit_statistics_against_numpy():
     assert silent[7] == 1
     assert 7 in dead_units(found)["conv2d_1"]
     assert found["mean"].sel(layer="dense_3").notnull().sum("unit").values.tolist() == [2, 2]
-    logits = models.with_logits(net)(images * 255).numpy()
+    logits = cutting.with_logits(net)(images * 255).numpy()
     here = found["max"].sel(layer="dense_3", objective="pre-activation").values[:2]
     np.testing.assert_allclose(here, logits.max(0), rtol=1e-3)
