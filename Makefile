@@ -13,19 +13,19 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .PHONY: figures experiments test browser share lab train bench format clean
 
 figures: .venv/made
-	$(BIN)/python -m helpers.sweep $(EXPERIMENT)/experiment.toml --net $(NETS)
-	$(BIN)/python -m helpers.notebooks $(NOTEBOOKS)
-	$(BIN)/python -m helpers.notebooks $(NOTEBOOKS) --output $(EXPERIMENT)/rendered --set net=rendered
-	$(BIN)/python -m helpers.sweep experiments/experiment2/experiment.toml --net photos
-	$(BIN)/python -m helpers.sweep experiments/experiment3/experiment.toml --net photos
-	$(BIN)/python -m helpers.notebooks $(FOLLOW_UPS)
+	$(BIN)/python -m helpers.sweeps $(EXPERIMENT)/experiment.toml --net $(NETS)
+	$(BIN)/python -m helpers.publish.notebooks $(NOTEBOOKS)
+	$(BIN)/python -m helpers.publish.notebooks $(NOTEBOOKS) --output $(EXPERIMENT)/rendered --set net=rendered
+	$(BIN)/python -m helpers.sweeps experiments/experiment2/experiment.toml --net photos
+	$(BIN)/python -m helpers.sweeps experiments/experiment3/experiment.toml --net photos
+	$(BIN)/python -m helpers.publish.notebooks $(FOLLOW_UPS)
 	@echo; echo "Figures:"; ls experiments/*/figures/*.png experiments/*/figures/*/*.png
 	@echo; echo "Pages:"; ls experiments/*/*.html $(EXPERIMENT)/rendered/*.html
 
 experiments: .venv/made
-	$(BIN)/python -m helpers.notebooks $(wildcard experiments/experiment0/*.ipynb)
-	$(BIN)/python -m helpers.architectures experiments/experiment4/experiment.toml
-	$(BIN)/python -m helpers.architectures experiments/experiment5/experiment.toml
+	$(BIN)/python -m helpers.publish.notebooks $(wildcard experiments/experiment0/*.ipynb)
+	$(BIN)/python -m experiments.architectures experiments/experiment4/experiment.toml
+	$(BIN)/python -m experiments.architectures experiments/experiment5/experiment.toml
 	$(MAKE) figures
 
 test: .venv/made browser
@@ -37,13 +37,13 @@ browser: .venv/made
 	$(BIN)/python tests/browser/install.py
 
 share: .venv/made
-	$(BIN)/python -m helpers.share $(SHARED)
+	$(BIN)/python -m helpers.publish.share $(SHARED)
 
 lab: .venv/made
 	$(BIN)/jupyter lab notebooks/explore.ipynb
 
 train: .venv/made
-	$(BIN)/python -m helpers.training $(TRAIN)
+	$(BIN)/python -m helpers.faces.training $(TRAIN)
 
 bench: .venv/made $(PEERS:%=benchmarks/.peers/%/made)
 	$(BIN)/python -m benchmarks

@@ -37,7 +37,7 @@ def ours(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
 
 def keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
     """The genuine package's `visualize_activation`, one map a call, as it is meant to be used."""
-    from helpers.keras_vis import visualize_activation
+    from helpers.maps.keras_vis import visualize_activation
 
     index = [one.name for one in model.layers].index(layer)
     return np.stack(

@@ -75,7 +75,7 @@ def convolutions(tool: str, net: str, layer: str, batch: int, repeats: int) -> d
 
 def layers(tool: str, net: str) -> dict:
     """Units of every convolution and dense layer."""
-    from helpers.models import visualisable_layers
+    from helpers.models.layers import visualisable_layers
 
     kinds = ("Conv2D", "Dense")
     infos = visualisable_layers(_load(net))
@@ -119,7 +119,7 @@ def _load(net: str):
 
 @cache
 def _panel(net: str, layer: str, steps: int, engine: str):
-    from helpers.widgets import Panel
+    from helpers.panel.panel import Panel
 
     return Panel(_load(net), layer=layer, steps=steps, engine=engine)
 

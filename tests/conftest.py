@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import figures, maps, store
+from helpers import maps, plots
+from helpers.sweeps import store
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +48,7 @@ def _net(seed: int) -> keras.Model:
 
 
 def _notebook() -> nbformat.NotebookNode:
-    drawn = figures.contact_sheet(np.zeros((1, 4, 4, 1)), ["black"], title="Last map")
+    drawn = plots.contact_sheet(np.zeros((1, 4, 4, 1)), ["black"], title="Last map")
     data, metadata = drawn._repr_mimebundle_()
     parameters = new_code_cell("net = 'seen.keras'\nlayer = 'conv'\nunit = 1\ntv_weight = 0.1")
     parameters.metadata["tags"] = ["parameters"]

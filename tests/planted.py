@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from keras import layers
 
-from helpers import evidence, maps
-from helpers.faces import Faces
+from helpers import maps
+from helpers.faces.dataset import Faces
+from helpers.measures import report
 
 EDGE, DEAD, ALWAYS_ON, LIGHT, TWIN, RANDOM = range(6)
 SIZE = 24
@@ -72,11 +73,11 @@ def as_maps(planes: np.ndarray, found=None) -> xr.Dataset:
 
 
 @cache
-def searched() -> evidence.Evidence:
+def searched() -> report.Evidence:
     """The evidence of real, short searches on the bank, without an LP norm."""
     net, how = bank(), {"tv_weights": 1e-3, "lp_weights": 0, "steps": 30, "seeds": range(3)}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "no gradient")
         happy = maps.happy_maps(net, "bank", progress=False, **how)
     sad = maps.sad_maps(net, "bank", progress=False, **how)
-    return evidence.gather(net, images(), happy, sad, progress=False)
+    return report.gather(net, images(), happy, sad, progress=False)

@@ -15,7 +15,7 @@ from conftest import PANEL, ROOT, run_all, running_browser, running_lab, set_the
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from helpers import share
+from helpers.publish import share
 
 MEASURE = """
 panel => new Promise(resolve => {

@@ -13,8 +13,9 @@ from conftest import violations
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from helpers import share, store
-from helpers.spec import MapSpec
+from helpers.maps.spec import MapSpec
+from helpers.publish import share
+from helpers.sweeps import store
 
 PAGES = ("index.html", "look.html", "maps_experiment7.html")
 

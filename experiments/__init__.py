@@ -1,0 +1,1 @@
+"""The experiments: a study's own code stands beside its notebook."""

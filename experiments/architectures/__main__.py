@@ -1,0 +1,7 @@
+"""`python -m experiments.architectures EXPERIMENT.toml` trains and measures what is missing."""
+
+import sys
+
+from experiments.architectures.run import main
+
+sys.exit(main())

@@ -1,0 +1,108 @@
+"""Which nets an experiment on architectures trains, on which faces, and how they are measured."""
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+
+from experiments.architectures.outside import STYLES, outside_faces
+from experiments.architectures.richness import MapSettings
+from helpers import faces
+from helpers.faces import training
+from helpers.faces.dataset import Faces
+from helpers.maps.provenance import NUMERICS
+
+
+@dataclass(frozen=True)
+class NetShape:
+    """One architecture, and how long it learns.
+
+    Attributes:
+        filters: units of each convolution.
+        dense: units of each hidden dense layer, at least one layer.
+        epochs: times through the images; 0 leaves it as it was initialised, a control.
+        seeds: one net is trained for each.
+    """
+
+    filters: tuple[int, ...]
+    dense: tuple[int, ...] = training.DENSE
+    epochs: int = 8
+    seeds: tuple[int, ...] = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment, as its TOML file declares it.
+
+    Attributes:
+        title: what it asks.
+        nets: architectures by name.
+        reference: name of the net that the others' output maps are compared with.
+        faces: `people`, `per_person` and `seed` of the rendered faces, and `unseen`, the share of
+            the people that no net learns from.
+        outside: `people`, `per_person` and `seed` of the faces of other styles.
+        maps: how maps are searched.
+        pruning: shares of a convolution's units that are switched off; none for no pruning.
+    """
+
+    title: str
+    nets: dict[str, NetShape]
+    reference: str
+    faces: dict = field(default_factory=dict)
+    outside: dict = field(default_factory=dict)
+    maps: MapSettings = MapSettings()
+    pruning: tuple[float, ...] = ()
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> "Plan":
+        """Read a plan.
+
+        Raises:
+            ValueError: not TOML, an unknown or missing key, or `reference` is not among the nets.
+        """
+        values = tomllib.loads(Path(path).read_text())
+        shared = values.pop("training", {})
+        nets = values.pop("nets", {})
+        values["nets"] = {name: _built(NetShape, shared | net) for name, net in nets.items()}
+        values["maps"] = _built(MapSettings, values.get("maps", {}))
+        plan = _built(cls, values)
+        if plan.reference not in plan.nets:
+            raise ValueError(f"reference must be one of {list(plan.nets)}, got {plan.reference!r}")
+        return plan
+
+    @cached_property
+    def known_and_unseen(self) -> tuple[Faces, Faces]:
+        """Rendered faces: of the people that nets learn from, and of others."""
+        options = {"seed": 0, "unseen": 0.25} | self.faces
+        share, seed = options.pop("unseen"), options["seed"]
+        return faces.split_by_person(faces.load_faces("rendered", **options), share, seed=seed)
+
+    @cached_property
+    def outside_sets(self) -> dict[str, Faces]:
+        """Faces of each style."""
+        return {style: outside_faces(style, **self.outside) for style in STYLES}
+
+    def digest(self, name: str, seed: int) -> str:
+        """Name (12 hex digits) of what is measured of one net, by all that determines it."""
+        shape = self.nets[name]
+        told = [asdict(shape) | {"seeds": seed}, self.faces, self.outside, asdict(self.maps)]
+        text = json.dumps([*told, self.pruning, NUMERICS], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _built(kind: type, values: dict):
+    legal = [one.name for one in fields(kind)]
+    unknown = sorted(set(values) - set(legal))
+    missing = [
+        one.name
+        for one in fields(kind)
+        if one.default is one.default_factory is dataclasses.MISSING and one.name not in values
+    ]
+    if unknown or missing:
+        raise ValueError(
+            f"{kind.__name__}: keys must be of {legal}, got unknown {unknown}, missing {missing}"
+        )
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

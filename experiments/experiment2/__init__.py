@@ -1,0 +1,1 @@
+"""Code of experiment2."""

@@ -1,0 +1,60 @@
+"""Where maps come from: the net, the spec, the versions and the commit that made them."""
+
+import datetime
+import importlib.metadata
+import subprocess
+from functools import cache, partial
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from helpers.maps.spec import PIXEL_RANGE, MapSpec
+from helpers.models.preprocessing import input_front
+
+NUMERICS = "3"
+"""Version of the maths: a stored map is found again only by the version that made it."""
+
+
+def provenance(model: keras.Model, spec: MapSpec, digest: str) -> dict[str, str | int | list]:
+    """Attributes of a Dataset of maps.
+
+    Args:
+        model: the net.
+        spec: what was searched.
+        digest: `models.weight_digest` of the net.
+    """
+    ends = [np.full((1, *model.input_shape[1:]), end, "float32") for end in PIXEL_RANGE]
+    expected = np.asarray(input_front(spec.preprocessing)(np.concatenate(ends)))
+    return {
+        "spec": spec.to_toml(),
+        "model": model.name,
+        "model_layers": ", ".join(layer.name for layer in model.layers),
+        "weight_digest": digest,
+        "layer": spec.layer,
+        "sign": spec.sign,
+        "objective": spec.objective,
+        "engine": spec.engine,
+        "pixels": spec.pixels,
+        "steps": spec.steps,
+        "input_range": [float(expected.min()), float(expected.max())],
+        "numerics": NUMERICS,
+        "versions": _versions(),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "git_commit": _git_commit(),
+    }
+
+
+@cache
+def _versions() -> str:
+    packages = ("keras", "tensorflow", "keras-vis")
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+
+
+@cache
+def _git_commit() -> str:
+    git = partial(subprocess.run, capture_output=True, text=True, cwd=Path(__file__).parent)
+    try:
+        return git(["git", "rev-parse", "HEAD"]).stdout.strip() or "unknown"
+    except FileNotFoundError:
+        return "unknown"

@@ -1,0 +1,1 @@
+"""What maps look like, and how far to trust them."""

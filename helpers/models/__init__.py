@@ -1,0 +1,40 @@
+"""Keras models: load and check them, find layers and units, cut them, say what they expect."""
+
+from helpers.models.cutting import at_layer, with_logits
+from helpers.models.fast_layers import with_quick_gradients
+from helpers.models.layers import (
+    LayerInfo,
+    check_units,
+    find_layer,
+    unit_count,
+    visualisable_layers,
+)
+from helpers.models.loading import load_model
+from helpers.models.preprocessing import (
+    PREPROCESSINGS,
+    from_pixels,
+    input_front,
+    resolve_preprocessing,
+)
+from helpers.models.receptive_fields import ReceptiveField, receptive_field
+from helpers.models.weights import reinitialised, weight_digest
+
+__all__ = [
+    "LayerInfo",
+    "PREPROCESSINGS",
+    "ReceptiveField",
+    "at_layer",
+    "check_units",
+    "find_layer",
+    "from_pixels",
+    "input_front",
+    "load_model",
+    "receptive_field",
+    "reinitialised",
+    "resolve_preprocessing",
+    "unit_count",
+    "visualisable_layers",
+    "weight_digest",
+    "with_logits",
+    "with_quick_gradients",
+]

@@ -1,0 +1,170 @@
+"""Real images beside maps: those that fire a unit most and least, and where a neuron looks."""
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import xarray as xr
+from keras import layers
+
+from helpers.models import cutting
+
+SLIDING = (
+    layers.Conv2D,
+    layers.DepthwiseConv2D,
+    layers.SeparableConv2D,
+    layers.MaxPooling2D,
+    layers.AveragePooling2D,
+)
+IN_PLACE = (
+    *cutting.ACTIVATION_LAYERS,
+    layers.Add,
+    layers.Average,
+    layers.BatchNormalization,
+    layers.Concatenate,
+    layers.Dropout,
+    layers.GaussianNoise,
+    layers.Identity,
+    layers.InputLayer,
+    layers.Maximum,
+    layers.Minimum,
+    layers.Multiply,
+    layers.Normalization,
+    layers.Rescaling,
+    layers.SpatialDropout2D,
+    layers.Subtract,
+)
+"""Layers whose output at a position follows from their inputs at that position only."""
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """Which pixels a neuron of a layer can see; each value is (along height, along width).
+
+    Attributes:
+        size: pixels.
+        stride: pixels from one neuron's field to the next one's; 0 when all see the whole picture.
+        start: first pixel of the field of the neuron at row 0 and column 0; negative where padding
+            lies outside of the picture.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+    start: tuple[int, int]
+
+    def box(self, row: int, column: int) -> tuple[int, int, int, int]:
+        """The neuron's field as (top, left, bottom, right), the ends not included."""
+        top, left = (
+            start + stride * position
+            for start, stride, position in zip(self.start, self.stride, (row, column), strict=True)
+        )
+        return top, left, top + self.size[0], left + self.size[1]
+
+
+def receptive_field(model: keras.Model, layer: str | int) -> ReceptiveField:
+    """Compute the receptive field of a layer's neurons from the stack of layers before it.
+
+    Layer by layer, along each axis (Araujo, Norris & Sim 2019, "Computing Receptive Fields of
+    Convolutional Neural Networks", Distill): `size += (k - 1) stride`, `start -= padding stride`,
+    `stride *= s`, with the kernel k (dilated) and its step s. Branches that meet see what any of
+    them sees. After a layer that is neither sliding nor in place (Dense, global pooling, attention,
+    upsampling ...) a neuron is taken to see the whole picture.
+
+    Args:
+        model: Functional or Sequential.
+        layer: name or index of a layer with units.
+
+    Raises:
+        ValueError: no such layer, or one without units.
+    """
+    cut = cutting.at_layer(model, layer)
+    shape = tuple(cut.input_shape[1:3])
+    pixel = ReceptiveField((1, 1), (1, 1), (0, 0))
+    whole = ReceptiveField(shape, (0, 0), (0, 0))
+    return _through(cut, pixel, whole)
+
+
+def crops(extremes: xr.Dataset, images: np.ndarray, field: ReceptiveField) -> xr.DataArray:
+    """Cut the receptive fields out of the images that `extremes` names.
+
+    Args:
+        extremes: from `extremes`, with `patches`.
+        images: (N, H, W, C), the images that the responses were measured on, at the net's size.
+        field: of the layer, from `receptive_field`.
+
+    Returns:
+        (end, unit, rank, height, width, channel), as large as the field; outside of the image the
+        mean of the images.
+    """
+    leading = extremes["image"]
+    outside = images.mean(dtype="float64")
+    places = np.stack([extremes[name].values.ravel() for name in ("image", "row", "column")], 1)
+    cut = np.stack([_cut(images[i], field.box(row, column), outside) for i, row, column in places])
+    dims = (*leading.dims, "height", "width", "channel")
+    return xr.DataArray(cut.reshape(*leading.shape, *cut.shape[1:]), leading.coords, dims)
+
+
+def _cut(image: np.ndarray, box: tuple[int, int, int, int], outside: float) -> np.ndarray:
+    top, left, bottom, right = box
+    patch = np.full((bottom - top, right - left, image.shape[-1]), outside, image.dtype)
+    rows = slice(max(top, 0), min(bottom, image.shape[0]))
+    columns = slice(max(left, 0), min(right, image.shape[1]))
+    patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[
+        rows, columns
+    ]
+    return patch
+
+
+def _through(model: keras.Model, entering: ReceptiveField, whole: ReceptiveField) -> ReceptiveField:
+    """The field at the output of a model whose input has the field `entering`."""
+    fields = {id(model.inputs[0]): entering}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            if node.is_input:
+                continue
+            before = _union([fields[id(x)] for x in node.input_tensors], whole)
+            after = _after(node.operation, before, whole, node.input_tensors[0].shape)
+            fields |= {id(x): after for x in node.outputs}
+    return fields[id(model.outputs[0])]
+
+
+def _after(operation, before: ReceptiveField, whole: ReceptiveField, shape) -> ReceptiveField:
+    if before == whole or isinstance(operation, IN_PLACE):
+        return before
+    if isinstance(operation, keras.Model):
+        return _through(operation, before, whole)
+    if isinstance(operation, layers.ZeroPadding2D | layers.Cropping2D):
+        is_padding = isinstance(operation, layers.ZeroPadding2D)
+        edges = operation.padding if is_padding else operation.cropping
+        steps = [(1, 1, edge[0] if is_padding else -edge[0]) for edge in edges]
+    elif isinstance(operation, SLIDING):
+        steps = [_step(operation, axis, shape[1 + axis]) for axis in (0, 1)]
+    else:
+        return whole
+    axes = zip(before.size, before.stride, before.start, steps, strict=True)
+    along = [
+        (size + (k - 1) * stride, stride * s, start - padding * stride)
+        for size, stride, start, (k, s, padding) in axes
+    ]
+    return ReceptiveField(*zip(*along, strict=True))
+
+
+def _step(layer: keras.Layer, axis: int, length: int) -> tuple[int, int, int]:
+    """Extent of the kernel, its step and the padding before the first pixel, along one axis."""
+    kernel = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
+    dilation = getattr(layer, "dilation_rate", (1, 1))[axis]
+    strides = layer.strides
+    k, s = (kernel[axis] - 1) * dilation + 1, strides[axis]
+    if layer.padding == "valid":
+        return k, s, 0
+    return k, s, max((math.ceil(length / s) - 1) * s + k - length, 0) // 2
+
+
+def _union(fields: list[ReceptiveField], whole: ReceptiveField) -> ReceptiveField:
+    if len({field.stride for field in fields}) > 1:
+        return whole
+    starts = tuple(min(field.start[axis] for field in fields) for axis in (0, 1))
+    ends = (max(field.start[axis] + field.size[axis] for field in fields) for axis in (0, 1))
+    size = tuple(end - start for end, start in zip(ends, starts, strict=True))
+    return ReceptiveField(size, fields[0].stride, starts)

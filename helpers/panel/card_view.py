@@ -1,0 +1,120 @@
+"""The panel's unit card: what is known about the chosen unit, beside its maps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import ipywidgets
+import keras
+import numpy as np
+
+from helpers import models, plots
+from helpers.faces.dataset import Faces
+from helpers.maps.spec import MapSpec
+from helpers.measures import report
+from helpers.panel import parts
+from helpers.panel.background import Newest
+from helpers.panel.controls import Controls
+from helpers.panel.elements import Picture, Status, button, heading
+from helpers.plots.map_grids import MapFigure
+
+OTHER_UNITS = 7
+"""Units whose maps the chosen unit's are compared with."""
+SEEDS = 4
+WIDTH = 900
+
+
+class CardView(ipywidgets.VBox):
+    """A button that draws the card of the unit that the panel's controls say.
+
+    Attributes:
+        start_button, stop_button: `click()` them.
+        picture, status: the card, and what is going on.
+    """
+
+    def __init__(self, controls: Controls, search: Newest, faces: Faces):
+        """Build the view.
+
+        Args:
+            controls: say layer, unit, weights and steps.
+            search: where the maps are searched.
+            faces: labelled images that the unit is judged against.
+        """
+        super().__init__()
+        self._controls, self._search, self._faces = controls, search, faces
+        self._figure: MapFigure | None = None
+        self.status, self.picture = Status(name="Card progress", max=2), Picture()
+        self.start_button, self.stop_button = button("Unit card"), button("Stop card")
+        self.start_button.on_click(lambda _: self.status.attempt(self._start))
+        self.stop_button.on_click(lambda _: self._search.stop())
+        buttons = ipywidgets.HBox([self.start_button, self.stop_button])
+        title = heading("What is known about the unit")
+        self.children = [title, buttons, self.status, self.picture]
+
+    def render(self) -> None:
+        """Draw the card and wait for it, as "Run all" needs it.
+
+        Raises:
+            ValueError: the layer has one unit only, or a value of the controls is not legal.
+        """
+        if error := self.status.attempt(self._start) or self._search.result():
+            raise error
+
+    def stopped(self) -> None:
+        """Say that the search was stopped."""
+        self.status.say("Stopped; the card is not drawn.")
+
+    def figure(self) -> MapFigure:
+        """The card, to stay in a file.
+
+        Raises:
+            ValueError: none is drawn yet.
+        """
+        if self._figure is None:
+            raise ValueError("there is no card yet: press Unit card first")
+        return self._figure
+
+    def _start(self) -> None:
+        net, spec = self._controls.net, card_spec(self._controls.net, self._controls.spec)
+        unit = self._controls.spec.units[0]
+        self.status.value = 0
+        self.status.say(f"Searching maps of {len(spec.units)} units from {SEEDS} seeds ...")
+        self._search.start(
+            self, lambda check: self.status.attempt(self._draw, net, spec, unit, check)
+        )
+
+    def _draw(self, net: keras.Model, spec: MapSpec, unit: int, check: Callable) -> None:
+        def on_step(step: int, picture: np.ndarray) -> None:
+            check()
+
+        found = []
+        for one in (spec, replace(spec, sign="sad", objective="pre-activation")):
+            found.append(parts.find(net, one, on_step))
+            self.status.value += 1
+        known = report.gather(
+            net, self._faces, *found, preprocessing=spec.preprocessing, progress=False
+        )
+        check()
+        self._figure = plots.unit_card(known, unit)
+        self.picture.width, self.picture.alt = WIDTH, self._figure.alt
+        self.picture.png = self._figure.png()
+        self.status.say(f"Done: the card of {spec.layer} unit {unit}.")
+
+
+def card_spec(net: keras.Model, spec: MapSpec) -> MapSpec:
+    """The HappyMaps that a card needs: the chosen unit and some others of its layer, four seeds.
+
+    Raises:
+        ValueError: the layer has one unit only, so that there is nothing to compare it with.
+    """
+    count, unit, seed = models.unit_count(net, spec.layer), spec.units[0], spec.seeds[0]
+    if count < 2:
+        raise ValueError(f"layer must have at least 2 units for a card, got 1 in {spec.layer!r}")
+    spread = np.linspace(0, count - 1, min(count, OTHER_UNITS + 1)).astype(int).tolist()
+    return replace(
+        spec,
+        units=tuple(sorted({unit, *spread})),
+        seeds=tuple(range(seed, seed + SEEDS)),
+        sign="happy",
+        tv_weights=spec.tv_weights[:1],
+        lp_weights=spec.lp_weights[:1],
+    )

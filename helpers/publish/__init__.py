@@ -1,0 +1,1 @@
+"""Notebooks executed, turned into pages, shared; figures reproduced."""

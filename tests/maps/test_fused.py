@@ -1,0 +1,162 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from helpers import images, maps
+from helpers.maps import fused
+from helpers.maps.fused import Job, search
+
+WEIGHTS = [(1e-3, 10.0), (10.0, 0.0)]
+"""(TV, LP) of the maps that are held against the genuine package."""
+
+
+def small_net(channels, seed=0):
+    keras.utils.set_random_seed(seed)
+    x = pixels = keras.Input((14, 12, channels))
+    x = layers.Rescaling(1 / 127.5, -1)(x)
+    x = layers.Conv2D(8, 3, activation="relu", name="conv2d_1")(x)
+    x = layers.MaxPooling2D()(x)
+    x = layers.Conv2D(6, 3, activation="relu", name="conv2d_2")(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(5, activation="relu", bias_initializer="ones", name="dense_1")(x)
+    return keras.Model(pixels, layers.Dense(3, activation="softmax", name="dense_2")(x))
+
+
+def target(net, layer):
+    return keras.Model(net.inputs, net.get_layer(layer).output)
+
+
+def jobs_of(unit, count, shape=(14, 12, 1), tv=1e-2):
+    return [Job(unit, tv, 10.0, maps.start_noise(seed, shape)) for seed in range(count)]
+
+
+def found_by(net, jobs, **options):
+    options = {"activation_weight": 1.0, "steps": 30} | options
+    found = dict(search(net, jobs, **options))
+    return [found[i] for i in range(len(jobs))]
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Maps of the genuine package and ours from the same seed inputs, 200 steps."""
+    result = []
+    for channels in (1, 3):
+        net = small_net(channels)
+        for layer in ("conv2d_2", "dense_1", "dense_2"):
+            for tv, lp in WEIGHTS:
+                same = {"units": [0, 2], "tv_weights": tv, "lp_weights": lp, "progress": False}
+                both = [
+                    maps.happy_maps(net, layer, engine=engine, **same)
+                    for engine in ("keras-vis", "batched")
+                ]
+                result += [
+                    [one.isel(unit=u, tv_weight=0, lp_weight=0, seed=0) for one in both]
+                    for u in (0, 1)
+                ]
+    return result
+
+
+def test_the_first_losses_are_those_of_the_genuine_package(pairs):
+    for genuine, ours in pairs:
+        scale = np.abs(genuine["loss"][:20]).max()
+        assert np.abs(ours["loss"] - genuine["loss"])[:20].max() < 1e-3 * scale
+
+
+def test_the_lowest_loss_is_that_of_the_genuine_package(pairs):
+    for genuine, ours in pairs:
+        scale = np.abs(genuine["loss"]).max()
+        assert abs(ours["loss"].min() - genuine["loss"].min()) < 0.02 * scale
+
+
+def test_final_pictures_correlate_with_those_of_the_genuine_package(pairs):
+    alike = [np.corrcoef(a["raw"].values.ravel(), b["raw"].values.ravel())[0, 1] for a, b in pairs]
+    assert np.median(alike) > 0.98
+
+
+def test_the_picture_shown_is_the_genuine_packages_for_a_raw_map(pairs):
+    for genuine, _ in pairs:
+        np.testing.assert_array_equal(
+            images.display(genuine["raw"].values), genuine["display"].values
+        )
+
+
+@pytest.mark.parametrize("layer", ["conv2d_1", "conv2d_2", "dense_1"])
+def test_one_unit_alone_gives_what_all_units_give(layer, monkeypatch):
+    net = target(small_net(1), layer)
+    jobs = jobs_of(2, 16)
+    alone = found_by(net, jobs)
+    monkeypatch.setattr(fused, "FEWEST_SHARED", 99)
+    for a, b in zip(alone, found_by(net, jobs), strict=True):
+        np.testing.assert_allclose(a.loss[:10], b.loss[:10], rtol=1e-4, atol=1e-6)
+
+
+def test_units_of_a_softmax_are_never_computed_alone(monkeypatch):
+    net = target(small_net(1), "dense_2")
+    shared = found_by(net, jobs_of(1, 9), steps=3)
+    monkeypatch.setattr(fused, "FEWEST_SHARED", 99)
+    for a, b in zip(shared, found_by(net, jobs_of(1, 9), steps=3), strict=True):
+        np.testing.assert_array_equal(a.parts["activation"], b.parts["activation"])
+
+
+def test_a_map_does_not_follow_from_the_others_in_its_batch():
+    net = target(small_net(1), "dense_2")
+    mine = jobs_of(0, 16)
+    others = jobs_of(1, 16, tv=5.0)
+    for own in (0, 7):
+        mixed = [*others[:own], mine[own], *others[own + 1 :]]
+        a, b = found_by(net, mine)[own], found_by(net, mixed)[own]
+        np.testing.assert_array_equal(a.raw, b.raw)
+        np.testing.assert_array_equal(a.loss, b.loss)
+
+
+def test_the_order_of_the_jobs_is_kept_over_batches(monkeypatch):
+    monkeypatch.setattr(fused, "MOST_MAPS", 3)
+    net = target(small_net(1), "conv2d_2")
+    jobs = [Job(i % 4, 10.0**-i, 10.0, maps.start_noise(i, (14, 12, 1))) for i in range(7)]
+    found = found_by(net, jobs, steps=1)
+    for job, one in zip(jobs, found, strict=True):
+        x = job.seed_input[None]
+        down, right = x[:, 1:, :-1] - x[:, :-1, :-1], x[:, :-1, 1:] - x[:, :-1, :-1]
+        tv = job.tv_weight * (down**2 + right**2).sum() / x.size
+        assert one.parts["tv"][0] == pytest.approx(tv, rel=1e-4)
+        activation = np.asarray(net(x))[..., job.unit].mean()
+        assert one.parts["activation"][0] == pytest.approx(-activation, rel=1e-4, abs=1e-7)
+
+
+def test_the_kept_picture_is_the_one_after_the_step_of_the_lowest_loss():
+    net = target(small_net(1), "dense_1")
+    pictures = []
+    job = [Job(0, 0.0, 2e3, np.full((14, 12, 1), 2.0, "float32"))]
+    whole = found_by(net, job, steps=12)[0]
+    for steps in range(1, 13):
+        found_by(net, job, steps=steps, on_step=lambda _, picture: pictures.append(picture))
+        pictures[steps - 1 :] = pictures[-1:]
+    lowest = int(whole.loss.argmin())
+    assert lowest < 11
+    np.testing.assert_allclose(whole.raw, pictures[lowest], atol=1e-4)
+
+
+def test_a_picture_is_reported_after_the_first_step_and_every_twenty():
+    steps = []
+    found_by(
+        target(small_net(1), "conv2d_1"),
+        jobs_of(0, 2),
+        steps=50,
+        on_step=lambda step, picture: steps.append((step, picture.shape)),
+    )
+    assert steps == [(step, (14, 12, 1)) for step in (0, 20, 40, 49)]
+
+
+def test_a_search_may_be_stopped_by_its_listener():
+    def stop(step, picture):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        found_by(target(small_net(1), "conv2d_1"), jobs_of(0, 2), on_step=stop)
+
+
+def test_a_loss_that_is_no_number_is_named():
+    bad = [Job(0, 1.0, 10.0, np.full((14, 12, 1), np.nan, "float32"))]
+    with pytest.raises(ValueError, match="NaN at the seed input"):
+        found_by(target(small_net(1), "conv2d_1"), bad)

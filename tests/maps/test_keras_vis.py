@@ -1,0 +1,407 @@
+import gc
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import scipy.ndimage
+from tensorflow.python.framework.func_graph import FuncGraph
+
+from helpers.maps import keras_vis
+from helpers.maps.keras_vis import activation_map, visualize_activation
+
+SHAPES = {"gray": (7, 6, 1), "rgb": (7, 6, 3)}
+
+
+def pictures(shape, seed=1):
+    return np.random.default_rng(seed).uniform(60, 200, shape).astype("float32")
+
+
+def net(kind="conv", shape=SHAPES["rgb"], form="functional"):
+    """One layer with hand-made weights, small enough for a softmax of pixels 0..255."""
+    rng = np.random.default_rng(0)
+    layers = {
+        "conv": [keras.layers.Conv2D(2, 1)],
+        "dense": [keras.layers.Flatten(), keras.layers.Dense(2)],
+        "softmax": [keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")],
+    }[kind]
+    if form == "sequential":
+        model = keras.Sequential([keras.Input(shape), *layers])
+    else:
+        x = y = keras.Input(shape)
+        for layer in layers:
+            y = layer(y)
+        model = keras.Model([x] if form == "list" else x, y)
+    kernel, bias = layers[-1].get_weights()
+    layers[-1].set_weights([rng.normal(0, 0.005, kernel.shape), bias + 0.25])
+    return model
+
+
+def activation_by_hand(kind, model, unit, x):
+    """The unit's mean over positions and its gradient, from the weights alone."""
+    kernel, bias = (w.astype("float64") for w in model.layers[-1].get_weights())
+    if kind == "conv":
+        positions = x.shape[0] * x.shape[1]
+        value = (x @ kernel[0, 0, :, unit] + bias[unit]).mean()
+        return value, np.broadcast_to(kernel[0, 0, :, unit] / positions, x.shape)
+    if kind == "dense":
+        return x.ravel() @ kernel[:, unit] + bias[unit], kernel[:, unit].reshape(x.shape)
+    odds = np.exp(x.ravel() @ kernel + bias)
+    p = odds / odds.sum()
+    return p[unit], (p[unit] * (kernel[:, unit] - kernel @ p)).reshape(x.shape)
+
+
+def search_by_hand(kind, model, unit, x, act, lp, tv, steps):
+    """keras-vis 0.4.1 in float64 NumPy: optimizer.py, regularizers.py, utils.deprocess_input."""
+    x, n = x.astype("float64"), x.size
+    cache, traces, images = 0, [], []
+    for _ in range(steps):
+        value, value_gradient = activation_by_hand(kind, model, unit, x)
+        power = (np.abs(x) ** 6).sum()
+        down, right = x[1:, :-1] - x[:-1, :-1], x[:-1, 1:] - x[:-1, :-1]
+        parts = [-act * value, lp * power ** (1 / 6) / n, tv * (down**2 + right**2).sum() / n]
+        traces.append([*parts, sum(parts)])
+
+        g = -act * value_gradient + lp / n * power ** (1 / 6 - 1) * np.sign(x) * np.abs(x) ** 5
+        g[1:, :-1] += tv / n * 2 * down
+        g[:-1, 1:] += tv / n * 2 * right
+        g[:-1, :-1] -= tv / n * 2 * (down + right)
+        g = g / (np.sqrt((g**2).mean()) + 1e-7)
+        cache = 0.95 * cache + 0.05 * g**2
+        x = x - g / np.sqrt(cache + 1e-7)
+        images.append(x)
+    traces = np.array(traces)
+    return traces, images, images[int(traces[:, -1].argmin())]
+
+
+def shown(raw):
+    return 255 * np.clip((raw - raw.mean()) / raw.std() * 0.1 + 0.5, 0, 1)
+
+
+class Watch(keras_vis.OptimizerCallback):
+    def __init__(self):
+        self.losses, self.names, self.inputs, self.ended = [], [], [], 0
+
+    def callback(self, i, named_losses, overall_loss, grads, wrt_value):
+        self.losses.append(overall_loss)
+        self.names.append([name for name, _ in named_losses])
+        self.inputs.append(wrt_value)
+
+    def on_end(self):
+        self.ended += 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "colour", "form", "act"),
+    [
+        ("conv", "rgb", "functional", 1),
+        ("conv", "gray", "sequential", -20),
+        ("dense", "gray", "functional", 5),
+        ("dense", "rgb", "sequential", -3),
+        ("softmax", "rgb", "list", 300),
+        ("softmax", "gray", "sequential", 300),
+    ],
+)
+def test_losses_and_pictures_are_those_of_the_formulas(kind, colour, form, act):
+    model, seed = net(kind, SHAPES[colour], form), pictures(SHAPES[colour])
+    weights = {"act": act, "lp": 8, "tv": 0.01}
+    traces, images, kept = search_by_hand(kind, model, 1, seed, **weights, steps=6)
+    seen = []
+    found = activation_map(
+        model,
+        len(model.layers) - 1,
+        1,
+        seed,
+        **{f"{name}_weight": weight for name, weight in weights.items()},
+        steps=6,
+        on_step=lambda i, image: seen.append((i, image)),
+    )
+    parts = [found.parts[name] for name in ("activation", "lp_norm", "tv")]
+    np.testing.assert_allclose(np.stack([*parts, found.loss], 1), traces, rtol=2e-4)
+    assert [i for i, _ in seen] == list(range(6))
+    np.testing.assert_allclose([image for _, image in seen], images, atol=0.02)
+    np.testing.assert_allclose(found.raw, kept, atol=0.02)
+    np.testing.assert_allclose(found.display, shown(found.raw.astype("float64")), atol=1)
+    assert found.raw.dtype == "float32" and found.display.dtype == "uint8"
+    assert found.loss.dtype == "float32" and found.loss.shape == (6,)
+
+
+def test_the_kept_picture_is_the_one_after_the_step_of_the_lowest_loss():
+    images = []
+    found = activation_map(
+        net(),
+        1,
+        0,
+        np.full(SHAPES["rgb"], 2.0),
+        act_weight=0,
+        tv_weight=0,
+        steps=4,
+        on_step=lambda i, image: images.append(image),
+    )
+    assert found.loss.argmin() == 2
+    np.testing.assert_array_equal(found.raw, images[2])
+    assert not found.parts["activation"].any() and not found.parts["tv"].any()
+
+
+def test_the_map_is_the_genuine_functions():
+    model, seed = net("dense"), pictures(SHAPES["rgb"])
+    found = activation_map(model, 2, 1, seed, act_weight=4, lp_weight=2, tv_weight=0.5, steps=5)
+    direct = visualize_activation(model, 2, 1, seed, (0, 255), None, None, 4, 2, 0.5, max_iter=5)
+    np.testing.assert_array_equal(found.display, direct)
+
+
+def test_layers_work_as_at_inference():
+    x = keras.Input(SHAPES["gray"])
+    y = keras.layers.BatchNormalization(moving_mean_initializer="ones")(x)
+    y = keras.layers.Dropout(0.9)(keras.layers.Conv2D(2, 3)(y))
+    model, seed = keras.Model(x, y), pictures(SHAPES["gray"])
+    found = activation_map(model, 3, 1, seed, lp_weight=0, tv_weight=0, steps=1)
+    expected = model.predict(seed[None], verbose=0)[..., 1].mean()
+    assert found.loss[0] == pytest.approx(-expected, rel=1e-5)
+
+
+def test_a_layer_in_the_middle_of_a_sequential_built_by_a_call():
+    model = keras.Sequential([keras.layers.Conv2D(2, 3), keras.layers.Conv2D(1, 3)])
+    seed = pictures(SHAPES["gray"])
+    model(seed[None])
+    found = activation_map(model, 0, 1, seed, lp_weight=0, tv_weight=0, steps=1)
+    assert found.loss[0] == pytest.approx(-np.mean(model.layers[0](seed[None])[..., 1]), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["conv", "dense"])
+def test_filter_indices_sums_units_and_none_is_the_mean_of_all(kind):
+    model, seed = net(kind), pictures(SHAPES["rgb"])
+    units = [activation_by_hand(kind, model, unit, seed)[0] for unit in (0, 1)]
+    index = len(model.layers) - 1
+    for filter_indices, expected in (
+        (None, np.mean(units)),
+        ([0, 1], sum(units)),
+        (np.int64(1), units[1]),
+    ):
+        watch = Watch()
+        visualize_activation(
+            model, index, filter_indices, seed, callbacks=[watch], max_iter=1, **only_activation()
+        )
+        assert watch.losses[0] == pytest.approx(-expected, rel=1e-4)
+
+
+def only_activation():
+    return {"lp_norm_weight": 0, "tv_weight": 0}
+
+
+def test_negate_turns_the_regularizers_round_as_well():
+    model, seed = net(), pictures(SHAPES["rgb"])
+    weights = {"act_max_weight": 3, "lp_norm_weight": 5, "tv_weight": 0.1}
+    negated, opposite, plain = Watch(), Watch(), Watch()
+    visualize_activation(
+        model, 1, 0, seed, grad_modifier="negate", callbacks=[negated], max_iter=4, **weights
+    )
+    visualize_activation(model, 1, 0, seed, callbacks=[plain], max_iter=4, **weights)
+    weights = {name: -weight for name, weight in weights.items()}
+    visualize_activation(model, 1, 0, seed, callbacks=[opposite], max_iter=4, **weights)
+    np.testing.assert_array_equal(negated.inputs, opposite.inputs)
+    assert negated.losses[0] == plain.losses[0] and negated.losses[3] > plain.losses[3]
+
+
+def test_jitter_shifts_the_picture_before_each_step():
+    seed, watch = pictures(SHAPES["rgb"]), Watch()
+    np.random.seed(4)
+    jitter = [keras_vis.Jitter(2)]
+    visualize_activation(net(), 1, 0, seed, input_modifiers=jitter, callbacks=[watch], max_iter=1)
+    down, right = np.random.RandomState(4).randint(-2, 3, 2)
+    assert (down, right) != (0, 0)
+    shifted = scipy.ndimage.shift(seed, (down, right, 0), mode="wrap", order=0)
+    np.testing.assert_array_equal(watch.inputs[0][0], shifted)
+
+
+def test_verbose_prints_each_loss_and_callbacks_see_them_too(capsys):
+    watches = [Watch(), Watch()]
+    visualize_activation(net(), 1, 0, callbacks=watches, max_iter=2, verbose=True)
+    out = capsys.readouterr().out
+    names = ["ActivationMax Loss", "L-6.0 Norm Loss", "TV(2.0) Loss"]
+    assert out.count("Iteration: ") == 2 and all(out.count(name) == 2 for name in names)
+    assert len(watches) == 2
+    assert all(watch.names == [names] * 2 and watch.ended == 1 for watch in watches)
+    visualize_activation(net(), 1, 0, max_iter=1)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_seed_input_is_where_the_search_starts_and_stays_as_it_is():
+    seed, watch = pictures(SHAPES["gray"]), Watch()
+    before = seed.copy()
+    model = net("dense", SHAPES["gray"])
+    visualize_activation(model, 2, 0, seed, callbacks=[watch], max_iter=3)
+    activation_map(model, 2, 0, seed, steps=3)
+    np.testing.assert_array_equal(seed, before)
+    np.testing.assert_array_equal(watch.inputs[0][0], before)
+    assert (watch.inputs[0] != watch.inputs[1]).any()
+
+
+def test_without_a_seed_input_the_search_starts_from_noise_in_the_range():
+    watch = Watch()
+    found = visualize_activation(
+        net(), 1, 0, input_range=(-1.0, 1.0), callbacks=[watch], max_iter=1
+    )
+    assert watch.inputs[0].mean() == pytest.approx(0, abs=1e-5)
+    assert watch.inputs[0].std() == pytest.approx(0.1, rel=1e-4)
+    assert found.dtype != "uint8" and -1 <= found.min() < found.max() <= 1
+    assert found.mean() == pytest.approx(0, abs=0.02)
+
+
+def test_losses_of_ones_own():
+    class Brightness(keras_vis.Loss):
+        def __init__(self, x):
+            super().__init__()
+            self.name, self.x = "brightness", x
+
+        def build_loss(self):
+            return keras.ops.mean(self.x)
+
+    model, seed, watch = net(), pictures(SHAPES["rgb"]), Watch()
+    x = model.inputs[0]
+    found = keras_vis.visualize_activation_with_losses(
+        x,
+        [
+            (Brightness(x), 2),
+            (keras_vis.LPNorm(x, p=np.inf), 1),
+            (keras_vis.TotalVariation(x), 0),
+            (keras_vis.ActivationMaximization(model.layers[1], 0), 1),
+        ],
+        seed,
+        max_iter=1,
+        callbacks=[watch],
+    )
+    assert found.shape == SHAPES["rgb"] and found.dtype == "uint8"
+    assert watch.names == [["brightness", "L-inf Norm Loss", "ActivationMax Loss"]]
+    expected = 2 * seed.mean() + seed.max() / seed.size
+    expected -= activation_by_hand("conv", model, 0, seed)[0]
+    assert watch.losses[0] == pytest.approx(expected, rel=1e-5)
+
+
+NO_TRACE = """
+import collections, sys, warnings
+import {first}scipy.ndimage
+import matplotlib.font_manager, skimage.io, skimage.transform, tensorflow
+before = dict(sys.modules)
+names = {{module: set(vars(module)) for module in (collections, scipy, scipy.ndimage)}}
+sys.pycache_prefix = {cache!r}  # so that keras-vis is compiled, which warns of its escapes
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    import helpers.maps.keras_vis
+assert not [str(w.message) for w in caught if "/vis/" in w.filename], caught
+traces = [name for name in sys.modules if name.split(".")[0] == "vis"]
+assert not traces, traces
+for name in ("layers.convolutional", "layers.pooling", "layers.wrappers"):
+    assert "keras." + name not in sys.modules, name
+for name in ("scipy.misc", "scipy.ndimage.interpolation"):
+    assert sys.modules.get(name) is before.get(name), name
+for name, module in before.items():
+    assert sys.modules[name] is module, name
+for module, known in names.items():
+    assert not {{"Iterable", "misc", "imresize"}} & (set(vars(module)) - known), module
+import keras
+assert keras.__version__.startswith("3") and sys.modules["keras.backend"] is keras.backend
+assert keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).count_params() == 3
+keras.layers.Wrapper
+print("clean")
+"""
+
+
+@pytest.mark.parametrize("first", ["", "keras, "])
+def test_importing_leaves_no_trace(tmp_path, first):
+    script = NO_TRACE.format(first=first, cache=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "clean", done.stderr
+
+
+def alive():
+    gc.collect()
+    kinds = (FuncGraph, keras.Function, keras.Operation, keras.KerasTensor)
+    objects = gc.get_objects()
+    return {kind.__name__: sum(isinstance(one, kind) for one in objects) for kind in kinds}
+
+
+def test_thirty_searches_leave_nothing_behind():
+    model, seed = net(form="sequential"), pictures(SHAPES["rgb"])
+    x = model.inputs[0]
+    before = alive()
+    for i in range(15):
+        activation_map(model, 0, i % 2, seed, steps=2)
+        loss = keras_vis.ActivationMaximization(model.layers[0], 0)
+        keras_vis.visualize_activation_with_losses(
+            x, [(loss, 1), (keras_vis.LPNorm(x), i + 1)], seed, max_iter=2
+        )
+    assert alive() == before
+
+
+def test_on_step_may_stop_the_search():
+    class StopError(Exception):
+        pass
+
+    def on_step(i, image):
+        if i == 2:
+            raise StopError
+
+    model = net()
+    before = alive()
+    with pytest.raises(StopError):
+        activation_map(model, 1, 0, pictures(SHAPES["rgb"]), on_step=on_step)
+    assert alive() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"unit": 2}, "filter_indices must be 0 to 1, got 2"),
+        ({"layer_idx": 2}, "layer_idx must be -2 to 1, got 2"),
+        ({"steps": 0}, "steps must be 1 or more, got 0"),
+        ({"tv_weight": None}, "tv_weight must be a finite number, got None"),
+        ({"lp_weight": np.nan}, "lp_weight must be a finite number, got nan"),
+        (
+            {"act_weight": 0, "lp_weight": 0, "tv_weight": 0},
+            "one of act_weight, lp_weight, tv_weight must not be 0",
+        ),
+        (
+            {"seed_input": np.ones((6, 7, 3))},
+            r"seed_input must have shape \(7, 6, 3\) \(H, W, C\), got \(6, 7, 3\)",
+        ),
+        ({"seed_input": np.full((7, 6, 3), np.nan)}, "the search leaves no map: loss nan"),
+        ({"seed_input": np.zeros((7, 6, 3))}, "the search leaves no map: loss -0.25"),
+    ],
+)
+def test_bad_input_to_activation_map(arguments, message):
+    legal = {"layer_idx": 1, "unit": 0, "seed_input": pictures(SHAPES["rgb"]), "steps": 2}
+    with pytest.raises(ValueError, match=message):
+        activation_map(net(), **legal | arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"backprop_modifier": "guided"}, "backprop_modifier must be None.*got 'guided'"),
+        ({"filter_indices": []}, r"filter_indices must be 0 to 1, got \[\]"),
+        ({"filter_indices": [0, -1]}, r"filter_indices must be 0 to 1, got \[0, -1\]"),
+        ({"act_max_weight": "1"}, "act_max_weight must be a finite number, got '1'"),
+    ],
+)
+def test_bad_input_to_visualize_activation(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        visualize_activation(net(), 1, **arguments)
+
+
+def test_a_weight_of_none_among_losses():
+    model = net()
+    losses = [(keras_vis.LPNorm(model.inputs[0]), None)]
+    with pytest.raises(ValueError, match="weight of L-6.0 Norm Loss must be a finite number"):
+        keras_vis.visualize_activation_with_losses(model.inputs[0], losses)
+
+
+def test_models_that_cannot_be_searched():
+    one, other = keras.Input((4, 4, 1)), keras.Input((4, 4, 1))
+    two_inputs = keras.Model([one, other], keras.layers.Add()([one, other]))
+    any_size = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(1, 1)])
+    unbuilt = keras.Sequential([keras.layers.Conv2D(1, 1)])
+    for model in (two_inputs, any_size, unbuilt):
+        with pytest.raises(ValueError, match="model must be built and have one input of one size"):
+            visualize_activation(model, 0, 0)

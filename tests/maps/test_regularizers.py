@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from helpers.maps.regularizers import lp_norm, total_variation
+
+
+def test_values_worked_by_hand():
+    x = np.array([[1.0, 3.0, 0.0], [2.0, -1.0, 5.0]], "float32").reshape(1, 2, 3, 1)
+    total = 1 + 3**6 + 0 + 2**6 + 1 + 5**6
+    assert lp_norm(x).numpy() == pytest.approx([total ** (1 / 6) / 6])
+    assert total_variation(x).numpy() == pytest.approx([((1 + 4) + (16 + 9)) / 6])
+
+
+def test_each_picture_has_its_own_value_and_channels_add_up():
+    x = np.random.default_rng(0).normal(size=(3, 5, 4, 2)).astype("float32")
+    for measure in (lp_norm, total_variation):
+        assert measure(x).shape == (3,)
+        np.testing.assert_allclose(measure(x)[1:2], measure(x[1:2]), rtol=1e-6)
+    by_channel = [total_variation(x[..., c : c + 1]).numpy() / 2 for c in (0, 1)]
+    np.testing.assert_allclose(total_variation(x), sum(by_channel), rtol=1e-6)
+
+
+@pytest.mark.parametrize("measure", [lp_norm, total_variation])
+def test_gradients_are_those_of_differences(measure):
+    x = tf.constant(np.random.default_rng(1).uniform(1, 2, (1, 3, 3, 1)), tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = measure(x)
+    gradient = tape.gradient(value, x).numpy()
+    for at in np.ndindex(gradient.shape):
+        step = np.zeros_like(gradient)
+        step[at] = 1e-5
+        difference = (measure(x + step) - measure(x - step)).numpy()[0] / 2e-5
+        assert gradient[at] == pytest.approx(difference, abs=1e-6)

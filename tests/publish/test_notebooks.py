@@ -1,0 +1,148 @@
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from helpers.publish import notebooks
+
+ROOT = Path(__file__).parent.parent.parent
+COMMITTED = sorted([*ROOT.glob("experiments/*/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
+EXPERIMENT_1 = sorted(ROOT.glob("experiments/experiment1/*.ipynb"))
+FOLLOW_UPS = sorted(ROOT.glob("experiments/experiment[23]/*.ipynb"))
+MOST_BYTES = 1.5e6
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+def code_cells(path: Path) -> list:
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a notebook of these cells beside which it may import nothing but the helpers."""
+
+    def write(*sources: str) -> Path:
+        cells = [new_markdown_cell("# A notebook"), *map(new_code_cell, sources)]
+        cells[1].metadata["tags"] = ["parameters"]
+        path = tmp_path / "sample.ipynb"
+        nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), path)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=name)
+def test_committed_notebook_is_executed_clean_and_small(path):
+    text = path.read_text()
+    content = json.loads(text)
+    assert len(text) <= MOST_BYTES
+    assert "widgets" not in content["metadata"]
+    assert not re.search(r"/(home|root|tmp|work|Users)/", text)
+    counts = [cell["execution_count"] for cell in code_cells(path)]
+    assert counts == list(range(1, len(counts) + 1))
+    outputs = [output for cell in code_cells(path) for output in cell["outputs"]]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert not [o for o in outputs if o["output_type"] == "error" or o.get("name") == "stderr"]
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=name)
+def test_committed_notebook_was_executed_from_the_present_sources(path):
+    recorded = nbformat.read(path, as_version=4).metadata["source_digest"]
+    assert recorded == notebooks.source_digest(path), (
+        f"run: python -m helpers.publish.notebooks {path.name}"
+    )
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=name)
+def test_cells_call_and_do_not_define(path):
+    for cell in code_cells(path):
+        assert not re.search(r"^\s*(def|class) ", cell.source, re.M), cell.source
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=name)
+def test_every_picture_has_a_text_alternative(path):
+    for cell in code_cells(path):
+        for output in cell["outputs"]:
+            if "image/png" in output.get("data", {}):
+                assert len(output["metadata"]["image/png"]["alt"]) > 20
+
+
+@pytest.mark.parametrize(
+    ("path", "net"),
+    [
+        *((path, net) for path in EXPERIMENT_1 for net in ("photos", "rendered")),
+        *((path, "rendered") for path in FOLLOW_UPS),
+    ],
+    ids=lambda value: getattr(value, "stem", value),
+)
+def test_experiments_run_end_to_end_when_small(path, net, tmp_path):
+    html = notebooks.render(
+        path, tmp_path / path.name, net=net, size="small", results=str(tmp_path / "results")
+    )
+    assert html.read_text().count("<img") >= 1
+    assert list((tmp_path / "results").glob("*.nc"))
+
+
+def test_render_writes_a_clean_notebook_and_a_page_that_loads_nothing(written):
+    path = written(
+        "word = 'none'",
+        "import sys\nfrom helpers import figures\nprint('pro' + 'gress', file=sys.stderr)",
+        "import numpy as np\n"
+        "figures.contact_sheet(np.zeros((1, 4, 4, 1)), [word], title='One black picture')",
+    )
+    html = notebooks.render(path, word="black").read_text()
+    executed = nbformat.read(path, as_version=4)
+    assert "widgets" not in executed.metadata and "papermill" not in executed.metadata
+    assert all("papermill" not in cell.metadata for cell in executed.cells)
+    assert "progress" not in path.read_text()
+    assert 'alt="One black picture 1 pictures: black."' in html
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", html)
+    assert "cdnjs" not in html
+
+
+def test_the_digest_follows_cells_and_helpers_and_not_outputs(written, monkeypatch, tmp_path):
+    path = written("word = 'none'", "from helpers import spec\nword")
+    before = notebooks.source_digest(path)
+    notebooks.render(path)
+    assert notebooks.source_digest(path) == before
+    assert nbformat.read(path, as_version=4).metadata["source_digest"] == before
+    (tmp_path / "experiment.toml").write_text("title = 'new'")
+    assert notebooks.source_digest(path) != before
+    assert notebooks.source_digest(written("word = 'none'", "word")) != before
+
+
+def test_a_cell_that_raises_leaves_the_old_notebook(written):
+    path = written("word = 1", "1 / 0")
+    old = path.read_text()
+    with pytest.raises(papermill.PapermillExecutionError, match="ZeroDivisionError"):
+        notebooks.render(path)
+    assert path.read_text() == old
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_widget_callback_that_raises_fails_the_render(written):
+    path = written(
+        "word = 1",
+        "import ipywidgets\n"
+        "out = ipywidgets.Output()\n"
+        "button = ipywidgets.Button()\n"
+        "button.on_click(out.capture()(lambda b: 1 / 0))\n"
+        "display(out)\n"
+        "button.click()",
+    )
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        notebooks.render(path)
+
+
+def test_an_unknown_parameter_is_named(written):
+    with pytest.raises(ValueError, match="word"):
+        notebooks.render(written("word = 1"), colour=2)
