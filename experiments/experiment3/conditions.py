@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from helpers import images, maps, models
+from helpers import maps, models
 from helpers.faces.dataset import load_faces
+from helpers.images import as_input
 from helpers.maps.provenance import NUMERICS
 from helpers.maps.spec import PIXEL_RANGE
 from helpers.models import weights
@@ -39,9 +40,9 @@ def starts(condition: str, shape: tuple[int, int, int], seeds: tuple[int, ...]) 
         return noise
     if condition == FACES:
         faces = load_faces("rendered", people=max(seeds) + 1, per_person=4)
-        return images.as_input(faces.images[[4 * seed + seed % 4 for seed in seeds]], shape)
+        return as_input(faces.images[[4 * seed + seed % 4 for seed in seeds]], shape)
     faces = load_faces("rendered", people=MEAN_OF, per_person=4)
-    mean = images.as_input(faces.images, shape).mean(0)
+    mean = as_input(faces.images, shape).mean(0)
     return (mean + noise - sum(PIXEL_RANGE) / 2).astype("float32")
 
 

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import xarray as xr
 
-from helpers import images, models
+from helpers import models
 from helpers.faces.dataset import Faces
+from helpers.images import as_input
 from helpers.maps import dataset
 from helpers.measures import displayed, kinds, repeatability, similarity
 from helpers.models import receptive_fields
@@ -50,7 +51,6 @@ def gather(
     happy: xr.Dataset,
     sad: xr.Dataset | None = None,
     *,
-    statistics: xr.Dataset | None = None,
     selective_for: str | None = None,
     preprocessing=None,
     progress: bool = True,
@@ -62,8 +62,6 @@ def gather(
         faces: labelled images to judge against.
         happy: what `happy_maps` returns: one TV and LP weight, at least two units and two seeds.
         sad: what `sad_maps` returns for the same units, or None.
-        statistics: of the same net, from `unit_statistics.unit_statistics`; measured on `faces`
-            when None or without the maps' objective.
         selective_for: the class that selectivity is about; the last of `faces.class_names`.
         preprocessing: what the net expects, as `preprocessing.from_pixels` takes it.
         progress: show bars.
@@ -90,9 +88,8 @@ def gather(
         name: measure_responses(model, faces, layer, objective=name, **quiet)
         for name in {"activation", "pre-activation", objective}
     }
-    pixels = images.as_input(faces.images, model.input_shape[1:])
-    if statistics is None or objective not in statistics["objective"]:
-        statistics = unit_statistics.scale(over[objective])
+    pixels = as_input(faces.images, model.input_shape[1:])
+    statistics = unit_statistics.scale(over[objective])
     field = receptive_fields.receptive_field(model, layer)
     is_local = field.stride != (0, 0)
     alike = {"": similarity.as_pictures(happy, shifts=is_local, progress=progress)}

@@ -1,6 +1,6 @@
 """Keras models: load and check them, find layers and units, cut them, say what they expect."""
 
-from helpers.models.cutting import at_layer, with_logits
+from helpers.models.cutting import at_layer
 from helpers.models.fast_layers import with_quick_gradients
 from helpers.models.layers import (
     LayerInfo,
@@ -35,6 +35,5 @@ __all__ = [
     "unit_count",
     "visualisable_layers",
     "weight_digest",
-    "with_logits",
     "with_quick_gradients",
 ]

@@ -14,24 +14,6 @@ ACTIVATION_LAYERS = (
 )
 
 
-def with_logits(model: keras.Model) -> keras.Model:
-    """Take the model's final softmax away, so that it puts out logits; `model` stays as it is.
-
-    The softmax may be the activation of the last layer or a layer of its own. All layers keep their
-    names; a softmax of its own is gone.
-
-    Raises:
-        ValueError: the model does not end in a softmax.
-    """
-    last = model.layers[-1]
-    is_softmax = isinstance(last, keras.layers.Softmax) or (
-        getattr(last, "activation", None) is keras.activations.softmax
-    )
-    if not is_softmax:
-        raise ValueError(f"model must end in a softmax, got {last.name!r} ({type(last).__name__})")
-    return _before_activation(model, last)
-
-
 def at_layer(model: keras.Model, layer: str | int, *, pre_activation: bool = False) -> keras.Model:
     """Cut the model off after a layer; `model` stays as it is.
 

@@ -4,8 +4,6 @@ import math
 from dataclasses import dataclass
 
 import keras
-import numpy as np
-import xarray as xr
 from keras import layers
 
 from helpers.models import cutting
@@ -83,37 +81,6 @@ def receptive_field(model: keras.Model, layer: str | int) -> ReceptiveField:
     pixel = ReceptiveField((1, 1), (1, 1), (0, 0))
     whole = ReceptiveField(shape, (0, 0), (0, 0))
     return _through(cut, pixel, whole)
-
-
-def crops(extremes: xr.Dataset, images: np.ndarray, field: ReceptiveField) -> xr.DataArray:
-    """Cut the receptive fields out of the images that `extremes` names.
-
-    Args:
-        extremes: from `extremes`, with `patches`.
-        images: (N, H, W, C), the images that the responses were measured on, at the net's size.
-        field: of the layer, from `receptive_field`.
-
-    Returns:
-        (end, unit, rank, height, width, channel), as large as the field; outside of the image the
-        mean of the images.
-    """
-    leading = extremes["image"]
-    outside = images.mean(dtype="float64")
-    places = np.stack([extremes[name].values.ravel() for name in ("image", "row", "column")], 1)
-    cut = np.stack([_cut(images[i], field.box(row, column), outside) for i, row, column in places])
-    dims = (*leading.dims, "height", "width", "channel")
-    return xr.DataArray(cut.reshape(*leading.shape, *cut.shape[1:]), leading.coords, dims)
-
-
-def _cut(image: np.ndarray, box: tuple[int, int, int, int], outside: float) -> np.ndarray:
-    top, left, bottom, right = box
-    patch = np.full((bottom - top, right - left, image.shape[-1]), outside, image.dtype)
-    rows = slice(max(top, 0), min(bottom, image.shape[0]))
-    columns = slice(max(left, 0), min(right, image.shape[1]))
-    patch[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = image[
-        rows, columns
-    ]
-    return patch
 
 
 def _through(model: keras.Model, entering: ReceptiveField, whole: ReceptiveField) -> ReceptiveField:

@@ -63,11 +63,6 @@ class Study:
         _check_declared("model", role, roles)
         return _load(self.folder / roles[role])
 
-    def statistics(self) -> xr.Dataset:
-        """What every unit of the main net does on the pictures it was trained for."""
-        main = self.folder / self.declared["nets"][self.net]["main"]
-        return store.load(main.with_suffix(".statistics.nc"))
-
     def spec(self, grid: str) -> MapSpec:
         """The maps that a grid asks for, cut down to this study's size."""
         values = {k: v for k, v in self._grid(grid).items() if k != "model"}

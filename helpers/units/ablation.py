@@ -8,9 +8,10 @@ import xarray as xr
 from scipy.stats import spearmanr
 from tqdm.auto import tqdm
 
-from helpers import images, models
+from helpers import models
 from helpers.faces import evaluation
 from helpers.faces.dataset import Faces
+from helpers.images import as_input
 from helpers.units.responses import measure_responses
 
 FILLS = ("zero", "mean")
@@ -49,7 +50,7 @@ def without(
         raise ValueError(f"fill must be one of {FILLS}, got {fill!r}")
     groups = [models.check_units(model, layer, list(group)) for group in groups]
     labels = evaluation.truth(faces, poses=poses)[0]
-    pixels = images.as_input(faces.images, model.input_shape[1:])
+    pixels = as_input(faces.images, model.input_shape[1:])
     switch = Switch(models.unit_count(model, layer))
     net = _with_switch(model, models.find_layer(model, layer), switch)
     if fill == "mean":

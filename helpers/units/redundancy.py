@@ -6,8 +6,8 @@ import xarray as xr
 from scipy.cluster.hierarchy import average, fcluster
 from scipy.spatial.distance import squareform
 
-from helpers import images
 from helpers.faces.dataset import Faces
+from helpers.images import as_input
 from helpers.models import cutting
 from helpers.models.preprocessing import from_pixels
 from helpers.units.responses import _outputs
@@ -37,7 +37,7 @@ def activation_correlation(
         (unit, other_unit), -1..1.
     """
     net = from_pixels(cutting.at_layer(model, layer), preprocessing)
-    pixels = images.as_input(faces.images, net.input_shape[1:])
+    pixels = as_input(faces.images, net.input_shape[1:])
     count, total, products = 0, 0.0, 0.0
     for out in _outputs(net, pixels, batch, progress):
         flat = out.reshape(-1, out.shape[-1])

@@ -5,8 +5,9 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from helpers import images, maps, models
+from helpers import maps, models
 from helpers.faces.dataset import Faces
+from helpers.images import as_input
 from helpers.maps import targets
 
 
@@ -43,7 +44,7 @@ def measure_responses(
     spec = maps.make_spec(model, layer, objective=objective, preprocessing=preprocessing)
     digest = models.weight_digest(model)
     net = targets.target_of(model, spec, digest)
-    pixels = images.as_input(faces.images, net.input_shape[1:])
+    pixels = as_input(faces.images, net.input_shape[1:])
     parts = [_measured(out) for out in _outputs(net, pixels, batch, progress)]
     variables = {
         name: (("image", "unit"), np.concatenate([part[name] for part in parts]))

@@ -6,13 +6,12 @@ import xarray as xr
 ENDS = ("most", "least")
 
 
-def extremes(responses: xr.Dataset, count: int = 4, *, patches: bool = False) -> xr.Dataset:
+def extremes(responses: xr.Dataset, count: int = 4) -> xr.Dataset:
     """The images that fire every unit most and least, at most one of each person.
 
     Args:
         responses: from `census.responses`.
         count: how many, at least 1; fewer where there are fewer people.
-        patches: rank by the strongest (or weakest) position rather than by the mean over positions.
 
     Returns:
         Over (end, unit, rank), end "most" or "least": `image`, the index; `activation`, by which
@@ -27,7 +26,7 @@ def extremes(responses: xr.Dataset, count: int = 4, *, patches: bool = False) ->
     count = min(count, len(np.unique(people)))
     found = []
     for end in ENDS:
-        by = responses[end if patches else "activation"].transpose("image", "unit").values
+        by = responses["activation"].transpose("image", "unit").values
         order = np.argsort(-by if end == "most" else by, axis=0, kind="stable")
         images = np.array([_first_of_each(people, column)[:count] for column in order.T])
         at = (images, np.arange(len(images))[:, None])

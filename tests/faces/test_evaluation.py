@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from tiny import brightness_net
 
-from helpers import images
 from helpers.faces import evaluation
 from helpers.faces.dataset import Faces
+from helpers.images import as_input
 
 SHAPE = (24, 24, 1)
 
@@ -24,10 +24,10 @@ def test_evaluation_by_hand():
 
 def test_outside_pictures_are_brought_to_the_nets_input():
     rgb = np.random.default_rng(0).random((2, 8, 10, 3)).astype("float32")
-    gray = images.as_input(rgb, (8, 10, 1))
+    gray = as_input(rgb, (8, 10, 1))
     np.testing.assert_allclose(gray[..., 0], 255 * rgb.mean(-1), rtol=1e-5)
-    again = images.as_input(rgb[..., :1], (8, 10, 3))
+    again = as_input(rgb[..., :1], (8, 10, 3))
     np.testing.assert_allclose(again, 255 * np.repeat(rgb[..., :1], 3, -1), rtol=1e-6)
-    assert images.as_input(rgb, (4, 5, 3)).shape == (2, 4, 5, 3)
-    flat = images.as_input(np.full((1, 8, 10, 3), 0.5, "float32"), (5, 7, 1))
+    assert as_input(rgb, (4, 5, 3)).shape == (2, 4, 5, 3)
+    flat = as_input(np.full((1, 8, 10, 3), 0.5, "float32"), (5, 7, 1))
     np.testing.assert_allclose(flat, 127.5, rtol=1e-5)

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from helpers import images, maps
+from helpers import maps
+from helpers.images import display
 from helpers.maps import fused
 from helpers.maps.fused import Job, search
 
@@ -76,9 +77,7 @@ def test_final_pictures_correlate_with_those_of_the_genuine_package(pairs):
 
 def test_the_picture_shown_is_the_genuine_packages_for_a_raw_map(pairs):
     for genuine, _ in pairs:
-        np.testing.assert_array_equal(
-            images.display(genuine["raw"].values), genuine["display"].values
-        )
+        np.testing.assert_array_equal(display(genuine["raw"].values), genuine["display"].values)
 
 
 @pytest.mark.parametrize("layer", ["conv2d_1", "conv2d_2", "dense_1"])

@@ -5,7 +5,7 @@ from planted import DEAD, EDGE, LIGHT, bank, images
 
 from helpers.measures import displayed
 from helpers.units.responses import measure_responses
-from helpers.units.statistics import unit_statistics
+from helpers.units.statistics import scale, unit_statistics
 
 FACES, NET = images(), bank()
 RESPONSES = measure_responses(NET, FACES, "bank", progress=False)
@@ -51,7 +51,7 @@ def test_a_dead_unit_has_no_scale():
 
 def test_the_scale_of_responses_is_that_of_unit_statistics():
     statistics = unit_statistics(NET, FACES.images, progress=False)
-    found = statistics.scale(RESPONSES).squeeze()
+    found = scale(RESPONSES).squeeze()
     at = {"layer": "bank", "objective": "activation"}
     for name in ("mean", "std", "min", "max", "quantile"):
         expected = statistics[name].sel(at).transpose(*found[name].dims)

@@ -7,7 +7,6 @@ import pytest
 from keras import layers
 from tiny import PIXELS, conv_by_numpy, small_net, state
 
-from helpers import models
 from helpers.models import cutting
 from helpers.models.preprocessing import from_pixels
 
@@ -18,32 +17,6 @@ KINDS = [dict(own_softmax=own, sequential=sequential) for own in (0, 1) for sequ
 def softmax(logits):
     powers = np.exp(logits - logits.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_logits_are_what_the_softmax_takes(kind):
-    model = small_net(**kind)
-    before = state(model)
-    logits = cutting.with_logits(model)
-    values = np.asarray(logits(PIXELS))
-    np.testing.assert_allclose(softmax(values), model(PIXELS), rtol=1e-4, atol=1e-6)
-    assert not np.allclose(values, model(PIXELS))
-    assert logits.layers[-1].name == "scores"
-    assert {one.name for one in models.visualisable_layers(logits)} == {"conv", "pool", "scores"}
-    assert state(model) == before
-
-
-def test_logits_of_a_softmax_layer():
-    pixels = keras.Input((2, 2, 1))
-    scores = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 1)(pixels))
-    model = keras.Model(pixels, layers.Softmax()(scores))
-    x = RNG.normal(size=(2, 2, 2, 1)).astype("float32")
-    np.testing.assert_allclose(softmax(np.asarray(cutting.with_logits(model)(x))), model(x), 1e-5)
-
-
-def test_a_model_without_softmax_has_no_logits():
-    with pytest.raises(ValueError, match="end in a softmax, got 'scores'"):
-        cutting.with_logits(cutting.with_logits(small_net()))
 
 
 @pytest.mark.parametrize("kind", KINDS)

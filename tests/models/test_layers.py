@@ -174,7 +174,7 @@ def test_the_digest_follows_names_weights_and_activations():
     assert models.weight_digest(model) != digest
     bias.assign([0, 0, 0, 0])
     assert models.weight_digest(model) == digest
-    assert models.weight_digest(cutting.with_logits(model)) != digest
+    assert models.weight_digest(cutting.at_layer(model, "scores", pre_activation=True)) != digest
 
 
 # --- layers and units

@@ -100,16 +100,3 @@ def test_extremes_are_the_sorted_ends_one_of_each_person():
     assert top_images.extremes(RESPONSES, 99).sizes["rank"] == 6
     with pytest.raises(ValueError, match="count"):
         top_images.extremes(RESPONSES, 0)
-
-
-def test_the_patch_that_fires_the_edge_unit_is_the_edge():
-    found = top_images.extremes(RESPONSES, 2, patches=True)
-    cut = receptive_field.crops(found, FACES.images, FIELD).sel(end="most", unit=EDGE)
-    assert cut.shape == (2, 3, 3, 1)
-    step = cut.isel(width=-1) - cut.isel(width=0)
-    np.testing.assert_allclose(step, 0.3, rtol=1e-5)
-
-
-def test_a_crop_beyond_the_picture_is_filled():
-    cut = receptive_field._cut(np.ones((4, 4, 1), "float32"), (-1, 2, 2, 5), 0.5)
-    np.testing.assert_array_equal(cut[..., 0], [[0.5] * 3, [1, 1, 0.5], [1, 1, 0.5]])

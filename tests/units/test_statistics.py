@@ -28,6 +28,6 @@ def test_unit_statistics_against_numpy():
     assert silent[7] == 1
     assert 7 in dead_units(found)["conv2d_1"]
     assert found["mean"].sel(layer="dense_3").notnull().sum("unit").values.tolist() == [2, 2]
-    logits = cutting.with_logits(net)(images * 255).numpy()
+    logits = cutting.at_layer(net, net.layers[-1].name, pre_activation=True)(images * 255).numpy()
     here = found["max"].sel(layer="dense_3", objective="pre-activation").values[:2]
     np.testing.assert_allclose(here, logits.max(0), rtol=1e-3)
