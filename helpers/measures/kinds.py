@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
+from helpers.images import as_input
 from helpers.maps.dataset import PICTURE
 from helpers.measures import appearance
 
@@ -89,7 +90,7 @@ def of_images(images: np.ndarray, maps: xr.Dataset) -> xr.Dataset:
     Their size and channels are brought to the maps' by `evaluation.as_input`.
     """
     shape = tuple(maps.sizes[dim] for dim in PICTURE)
-    pixels = xr.DataArray(images.as_input(images, shape), dims=("image", *PICTURE))
+    pixels = xr.DataArray(as_input(images, shape), dims=("image", *PICTURE))
     return _numbers(pixels, pixels)
 
 
