@@ -1,6 +1,5 @@
 """Keras models cut off after a layer, or before its activation; the model stays as it is."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,8 +103,8 @@ class PreActivation(keras.layers.Layer):
 
     def call(self, inputs):
         """Call the layer as if its activation function were linear."""
-        linear = copy.copy(self.layer)
-        object.__setattr__(linear, "activation", keras.activations.linear)
+        linear = object.__new__(type(self.layer))  # a shallow copy: Keras's own copies the weights
+        linear.__dict__ |= self.layer.__dict__ | {"activation": keras.activations.linear}
         return linear.call(inputs)
 
 
