@@ -6,7 +6,7 @@ from keras import layers
 from helpers import maps
 from helpers.images import display
 from helpers.maps import fused
-from helpers.maps.fused import Job, search
+from helpers.maps.fused import Job, optimize
 
 WEIGHTS = [(1e-3, 10.0), (10.0, 0.0)]
 """(TV, LP) of the maps that are held against the genuine package."""
@@ -34,7 +34,7 @@ def jobs_of(unit, count, shape=(14, 12, 1), tv=1e-2):
 
 def found_by(net, jobs, **options):
     options = {"activation_weight": 1.0, "steps": 30} | options
-    found = dict(search(net, jobs, **options))
+    found = dict(optimize(net, jobs, **options))
     return [found[i] for i in range(len(jobs))]
 
 
