@@ -56,8 +56,10 @@ def _function(inputs: list, outputs: list) -> Callable[[list], list[np.ndarray]]
             raise ValueError(f"the losses must depend on {wrt.name!r}, and do not")
         return [*losses, modify(plain), wrt_value]
 
+    concrete = compute.get_concrete_function(tf.TensorSpec(x.shape, x.dtype))
+
     def call(values: list) -> list[np.ndarray]:
-        return [value.numpy() for value in compute(tf.constant(values[0], x.dtype))]
+        return [value.numpy() for value in concrete(tf.constant(values[0], x.dtype))]
 
     return call
 
