@@ -25,14 +25,14 @@ METHODS = (
 )
 
 
-def looking_net(activation="relu", seed=1, out="linear"):
+def looking_net(activation="relu", seed=1, out="linear", pool=keras.layers.MaxPooling2D):
     keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
             keras.Input(SHAPE),
             keras.layers.Rescaling(1 / 255),
             keras.layers.Conv2D(6, 3, activation=activation, name="first"),
-            keras.layers.MaxPooling2D(name="pool"),
+            pool(2, name="pool"),
             keras.layers.Conv2D(5, 3, activation=activation, name="last"),
             keras.layers.Flatten(name="flat"),
             keras.layers.Dense(3, activation=out, name="out"),
@@ -162,7 +162,7 @@ def test_the_default_layer_is_the_last_before_the_target_that_is_image_like_and_
 
 
 def test_integrated_gradients_are_complete():
-    model = looking_net(activation="tanh")
+    model = looking_net(activation="tanh", pool=keras.layers.AveragePooling2D)
     made = attribution.integrated_gradients(model, IMAGES, LOGITS, steps=200, baseline=60.0)
     total = made.heatmap.sum(("height", "width"))
     np.testing.assert_allclose(total, made.score - made.score_baseline, rtol=1e-3, atol=1e-4)
@@ -246,7 +246,7 @@ def test_guided_backprop_passes_the_relus_of_every_form():
         keras.layers.ReLU(6.0),
         keras.layers.Activation("relu6"),
         keras.layers.Lambda(tf.nn.relu),
-        keras.layers.Conv2D(4, 1, activation="relu", kernel_initializer="identity"),
+        keras.layers.Conv2D(4, 1, activation="relu"),
         keras.Sequential([keras.Input((1, 1, 4)), keras.layers.ReLU()]),
     ]
     for relu in relus:
@@ -348,7 +348,7 @@ def test_another_dtype_policy_gives_about_the_same_in_float32(policy):
         (attribution.Saliency(channels="all"), "channels of Saliency must be one of .*'all'"),
         (attribution.GuidedBackprop(relu_gradient="gated"), "relu_gradient of GuidedBackprop"),
         (attribution.GradCam(resize="nearest"), "resize of GradCam must be one of"),
-        (attribution.GradCam(layer="flat"), r"layer of GradCam must be one of \['first', 'last'\]"),
+        (attribution.GradCam(layer="out"), r"layer of GradCam must be one of \['first', 'last'\]"),
         (attribution.IntegratedGradients(steps=1), "steps of IntegratedGradients must be 2 or"),
         (attribution.SmoothGrad(samples=0), "samples of SmoothGrad must be 1 or more, got 0"),
         (attribution.SmoothGrad(noise=-0.1), "noise of SmoothGrad must be 0 or more, got -0.1"),
