@@ -12,6 +12,12 @@ from helpers.attribution.method import Method, attribute
 from helpers.attribution.occlusion import Occlusion, occlusion
 from helpers.attribution.saliency import Saliency, saliency
 from helpers.attribution.smooth_grad import SmoothGrad, smooth_grad
+from helpers.attribution.trust import (
+    between_methods,
+    deletion_and_insertion,
+    sanity_check,
+    similarity,
+)
 
 __all__ = [
     "GradCam",
@@ -23,11 +29,15 @@ __all__ = [
     "Saliency",
     "SmoothGrad",
     "attribute",
+    "between_methods",
+    "deletion_and_insertion",
     "grad_cam",
     "grad_cam_plus_plus",
     "guided_backprop",
     "integrated_gradients",
     "occlusion",
     "saliency",
+    "sanity_check",
+    "similarity",
     "smooth_grad",
 ]
