@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers import maps
 from helpers.maps.regularizers import lp_norm, total_variation
 
 
@@ -44,10 +45,7 @@ def test_gradients_are_those_of_differences(measure):
         (maps.LpNorm(1.0, 4), lambda x: (x**4).sum() ** 0.25 / x.size),
         (
             maps.TotalVariation(1.0, 1.0),
-            lambda x: np.hypot(
-                x[1:, :-1] - x[:-1, :-1], x[:-1, 1:] - x[:-1, :-1]
-            ).sum()
-            / x.size,
+            lambda x: np.hypot(x[1:, :-1] - x[:-1, :-1], x[:-1, 1:] - x[:-1, :-1]).sum() / x.size,
         ),
     ],
     ids=str,
