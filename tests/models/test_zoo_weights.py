@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import sys
 import types
 import zipfile
 from collections import Counter, OrderedDict
@@ -53,8 +54,8 @@ def torch(monkeypatch):
         name: named("torch", name, type(name, (), {})) for name in ("FloatStorage", "LongStorage")
     }
     torch = types.SimpleNamespace(**kinds, rebuild=rebuild)
-    monkeypatch.setitem(__import__("sys").modules, "torch", torch)
-    monkeypatch.setitem(__import__("sys").modules, "torch._utils", utils)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch._utils", utils)
     return torch
 
 
