@@ -57,15 +57,19 @@ class GradCam(Method):
         return with_layer(self, before[-1])
 
     def heat(self, scorer: Scorer, images, numbers):
-        scores, values = scorer.read(images, numbers)
-        maps = _own(values[Tap(self.layer)])
-        gradient, maps = gradient_of(scores, maps), tf.cast(maps, tf.float32)
+        scores, maps, gradient = self.read(scorer, images, numbers)
         weights = self.weights(maps, gradient)
         heatmap = tf.nn.relu(tf.einsum("nhwk,nk->nhw", maps, weights))
         if self.resize != "none":
             size = images.shape[1:3]
             heatmap = tf.image.resize(heatmap[..., None], size, self.resize)[..., 0]
         return {"heatmap": heatmap, "score": scores}
+
+    def read(self, scorer: Scorer, images, numbers) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Scores (N,), and of the layer A and dS/dA, both (N, h, w, k) float32."""
+        scores, values = scorer.read(images, numbers)
+        maps = _own(values[Tap(self.layer)])
+        return scores, tf.cast(maps, tf.float32), gradient_of(scores, maps)
 
     def weights(self, maps: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
         """a_k, (N, k), from A and dS/dA, both (N, h, w, k)."""
