@@ -207,7 +207,7 @@ def _of_layer(model, faces, layer, happy: xr.Dataset) -> xr.Dataset:
 
 
 def _looks(one: xr.Dataset, faces: Faces) -> tuple[dict[str, float], np.ndarray]:
-    found = dataset.found(one)
+    found = dataset.raised(one)
     numbers = kinds.of_maps(one).where(found).mean("seed")
     kind = kinds.kind(numbers, kinds.levels(kinds.of_images(faces.images, one)))
     names = {

@@ -9,8 +9,8 @@ import xarray as xr
 from helpers import maps, models
 from helpers.faces.dataset import load_faces
 from helpers.images import as_input
+from helpers.maps.parametrizations import PIXEL_RANGE
 from helpers.maps.provenance import NUMERICS
-from helpers.maps.spec import PIXEL_RANGE
 from helpers.models import weights
 from helpers.sweeps import store
 from helpers.sweeps.study import Study

@@ -50,7 +50,7 @@ def judge(
     shown = appearance.inner(one["display"])
     columns = {
         **{name: pictures[name] for name in ("verdict", "alike", "null", "level", "facets")},
-        "found": dataset.found(one).mean("seed"),
+        "found": dataset.raised(one).mean("seed"),
         "activation_spread": activation_spread(one),
         "high-frequency share": appearance.high_frequency_share(shown).mean("seed"),
     }

@@ -1,18 +1,99 @@
-"""HappyMaps and SadMaps: the images that maximise or minimise what units of a model do."""
+"""Maps: the images that maximise or minimise what units of a model do.
 
-from helpers.maps.dataset import found, one_weight, pool
-from helpers.maps.happy import compute, happy_maps, make_spec, picture_digest, sad_maps, start_noise
+`happy_maps` and `sad_maps` are keras-vis's recipe. `maximize` takes any objective, parametrization,
+transforms, regularizers and optimizer.
+"""
+
+from helpers.maps.dataset import as_grid, one_weight, pool, raised
+from helpers.maps.happy import (
+    compute,
+    happy_maps,
+    image_digest,
+    make_spec,
+    picture_digest,
+    sad_maps,
+)
+from helpers.maps.maximize import maximize, maximize_spec
+from helpers.maps.objectives import (
+    Direction,
+    Diversity,
+    LayerNorm2,
+    Neuron,
+    Objective,
+    Target,
+    Unit,
+    Units,
+)
+from helpers.maps.optimization import Optimization
+from helpers.maps.optimizers import Adam, KerasVisRMSprop, Optimizer
+from helpers.maps.parametrizations import (
+    BoundedPixels,
+    FourierImage,
+    Parametrization,
+    Pixels,
+    start_noise,
+)
+from helpers.maps.regularizers import L1, L2, LpNorm, Regularizer, TotalVariation
 from helpers.maps.spec import MapSpec
+from helpers.maps.transforms import (
+    ROBUST,
+    Blur,
+    GaussianNoise,
+    Geometric,
+    Jitter,
+    Pad,
+    RandomCrop,
+    RandomRotate,
+    RandomScale,
+    Transform,
+)
+from helpers.models.cutting import Tap
 
 __all__ = [
+    "Adam",
+    "Blur",
+    "BoundedPixels",
+    "Direction",
+    "Diversity",
+    "FourierImage",
+    "GaussianNoise",
+    "Geometric",
+    "Jitter",
+    "KerasVisRMSprop",
+    "L1",
+    "L2",
+    "LayerNorm2",
+    "LpNorm",
     "MapSpec",
+    "Neuron",
+    "Objective",
+    "Optimization",
+    "Optimizer",
+    "Pad",
+    "Parametrization",
+    "Pixels",
+    "ROBUST",
+    "RandomCrop",
+    "RandomRotate",
+    "RandomScale",
+    "Regularizer",
+    "Tap",
+    "Target",
+    "TotalVariation",
+    "Transform",
+    "Unit",
+    "Units",
+    "as_grid",
     "compute",
-    "found",
     "happy_maps",
+    "image_digest",
     "make_spec",
+    "maximize",
+    "maximize_spec",
     "one_weight",
     "picture_digest",
     "pool",
+    "raised",
     "sad_maps",
     "start_noise",
 ]

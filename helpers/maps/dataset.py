@@ -1,4 +1,4 @@
-"""The labelled Dataset of maps: its dims, its spec, selection, joining."""
+"""The labelled Dataset of maps, the one module that knows its dims: selection, joining."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,6 +7,80 @@ import numpy as np
 import xarray as xr
 
 from helpers.maps.spec import MapSpec
+
+GRID = ("unit", "tv_weight", "lp_weight", "seed")
+"""Dims of the grid of maps that `happy_maps` makes, in the order they are stored."""
+AXES = ("objective", "parametrization", "transforms", "regularizers", "optimizer", "seed")
+"""Dims of the grid of maps that `maximize` makes, in the order they are stored."""
+IMAGE = ("height", "width", "channel")
+PICTURE = IMAGE
+LOSS_PARTS = ("activation", "lp_norm", "tv")
+"""Parts of the loss of `happy_maps`."""
+PER_SEED = {"activation_seed", "gradient_seed"}
+"""Variables of `happy_maps` that follow from unit and seed alone."""
+FIELDS = {"unit": "units", "tv_weight": "tv_weights", "lp_weight": "lp_weights", "seed": "seeds"}
+"""Dim of a Dataset -> the spec's name of its values."""
+
+
+def grid_dims(maps: xr.Dataset) -> tuple[str, ...]:
+    """Dims of the grid that the maps come from, also those that a selection has taken away."""
+    return AXES if "objective" in maps.coords else GRID
+
+
+def as_grid(maps: xr.Dataset) -> xr.Dataset:
+    """The maps with every dim of their grid, as they were made; `maps.sel(seed=0)` becomes whole.
+
+    A dim that a selection took (its coordinate is a scalar) comes back with length 1, and all dims
+    are in the order in which they are stored.
+    """
+    grid = grid_dims(maps)
+    lost = [dim for dim in grid if dim in maps.coords and dim not in maps.dims]
+
+    def whole(name: str, values: xr.DataArray) -> xr.DataArray:
+        own = ("unit", "seed") if grid == GRID and name in PER_SEED else grid
+        values = values.expand_dims([dim for dim in own if dim in lost])
+        return values.transpose(*[dim for dim in grid if dim in values.dims], ...)
+
+    arrays = {name: whole(name, values) for name, values in maps.data_vars.items()}
+    return xr.Dataset(arrays, attrs=maps.attrs)
+
+
+def empty(
+    grid: dict[str, Sequence], shape: tuple[int, int, int], steps: int, parts: Sequence[str]
+) -> xr.Dataset:
+    """A Dataset of maps that are not made yet: images and losses NaN, `done` False.
+
+    Args:
+        grid: labels along each dim of the grid.
+        shape: (H, W, C) of an image.
+        steps: gradient steps.
+        parts: parts of the loss.
+    """
+    dims, sizes = tuple(grid), tuple(len(labels) for labels in grid.values())
+
+    def nan(*size: int) -> np.ndarray:
+        return np.full((*sizes, *size), np.nan, "float32")
+
+    variables = {
+        "raw": ((*dims, *IMAGE), nan(*shape)),
+        "display": ((*dims, *IMAGE), np.zeros((*sizes, *shape), "uint8")),
+        "activation_raw": (dims, nan()),
+        "activation_display": (dims, nan()),
+        "done": (dims, np.zeros(sizes, bool)),
+        "loss": ((*dims, "step"), nan(steps)),
+        **{f"loss_{part}": ((*dims, "step"), nan(steps)) for part in parts},
+    }
+    return xr.Dataset(variables, {**grid, "step": np.arange(steps)})
+
+
+def put(maps: xr.Dataset, at: tuple[int, ...], image, display, loss, parts: dict) -> None:
+    """Put one map at its place in the grid; parts of the loss that it lacks are 0."""
+    maps["raw"].values[at] = image
+    maps["display"].values[at] = display
+    maps["loss"].values[at] = loss
+    for name in [name for name in maps.data_vars if name.startswith("loss_")]:
+        maps[name].values[at] = parts.get(name.removeprefix("loss_"), 0)
+    maps["done"].values[at] = True
 
 
 def joined_attributes(all_attributes: Sequence[dict], context=None) -> dict:
@@ -22,14 +96,11 @@ def joined_attributes(all_attributes: Sequence[dict], context=None) -> dict:
         for name in [n for n in kept if n in attributes]:
             if not np.array_equal(kept[name], attributes[name]):
                 del kept[name]
-    told = [MapSpec.from_toml(one["spec"]) for one in all_attributes if "spec" in one]
-    if told and "spec" not in kept and len({_family(spec) for spec in told}) == 1:
-        grid = {
-            name: _union(getattr(spec, name) for spec in told)
-            for name in ("units", "tv_weights", "lp_weights", "seeds")
-        }
-        layer = ", ".join(_union([spec.layer] for spec in told))
-        kept["spec"] = replace(told[0], layer=layer, **grid).to_toml()
+    specs = [MapSpec.from_toml(one["spec"]) for one in all_attributes if "spec" in one]
+    if specs and "spec" not in kept and len({_family(spec) for spec in specs}) == 1:
+        grid = {field: _union(getattr(spec, field) for spec in specs) for field in FIELDS.values()}
+        layer = ", ".join(_union([spec.layer] for spec in specs))
+        kept["spec"] = replace(specs[0], layer=layer, **grid).to_toml()
     return kept
 
 
@@ -55,6 +126,7 @@ def one_weight(maps: xr.Dataset) -> xr.Dataset:
 
 def pool(layers: Sequence[xr.Dataset]) -> xr.Dataset:
     """The maps of several layers as one Dataset, whose `unit` labels read "conv2d_1 5"."""
+    layers = [as_grid(maps) for maps in layers]
     named = [
         maps.assign_coords(unit=[f"{maps.attrs['layer']} {unit}" for unit in maps["unit"].values])
         for maps in layers
@@ -63,32 +135,29 @@ def pool(layers: Sequence[xr.Dataset]) -> xr.Dataset:
     return pooled.assign_attrs(layer=", ".join(maps.attrs["layer"] for maps in layers))
 
 
-def found(maps: xr.Dataset) -> xr.DataArray:
-    """Whether the search found anything: the map, raw or as shown, drives its unit beyond the seed.
+def raised(maps: xr.Dataset) -> xr.DataArray:
+    """Whether the optimization raised the objective: the map, raw or displayed, beats its seed.
 
-    False where the regularizers won, or there was no gradient to follow: such a map says nothing
-    about its unit, whatever it looks like. The map as shown counts because the regularizers may
-    leave so little contrast in the raw one that it does not reach the seed input's noise.
+    For a SadMap: whether it lowered it. False where the regularizers won, or there was no gradient
+    to follow: such a map says nothing about its unit, whatever it looks like. The displayed map
+    counts because the regularizers may leave so little contrast in the raw one that it does not
+    reach the seed input's noise.
     """
     sign = 1 if maps.attrs["sign"] == "happy" else -1
     reached = np.fmax(sign * maps["activation_raw"], sign * maps["activation_display"])
     return reached > sign * maps["activation_seed"]
 
 
-FIELDS = {"unit": "units", "tv_weight": "tv_weights", "lp_weight": "lp_weights", "seed": "seeds"}
-"""Dim of a Dataset -> the spec's name of its values."""
-
-
-def select(dataset: xr.Dataset, **position: int) -> xr.Dataset:
+def select(maps: xr.Dataset, **position: int) -> xr.Dataset:
     """Take one map out of a Dataset, dims of length 1, with the spec that asks for it alone.
 
     Args:
-        dataset: what `happy_maps` returns.
+        maps: what `happy_maps` returns, or a selection of it.
         **position: index along each dim that is longer than 1.
     """
-    one = dataset.isel({dim: [position.get(dim, 0)] for dim in GRID})
+    one = as_grid(maps).isel({dim: [position.get(dim, 0)] for dim in GRID})
     values = {field: tuple(one[dim].values.tolist()) for dim, field in FIELDS.items()}
-    spec = replace(MapSpec.from_toml(dataset.attrs["spec"]), **values)
+    spec = replace(MapSpec.from_toml(maps.attrs["spec"]), **values)
     return one.assign_attrs(spec=spec.to_toml())
 
 
@@ -97,13 +166,6 @@ def is_grid(spec: MapSpec) -> bool:
     return any(len(getattr(spec, field)) > 1 for field in FIELDS.values())
 
 
-def spec_of(dataset: xr.Dataset) -> MapSpec:
+def spec_of(maps: xr.Dataset) -> MapSpec:
     """The spec that a Dataset was made from."""
-    return MapSpec.from_toml(dataset.attrs["spec"])
-
-
-GRID = ("unit", "tv_weight", "lp_weight", "seed")
-"""Dims of the grid of maps that a spec asks for, in the order they are stored."""
-
-
-PICTURE = ("height", "width", "channel")
+    return MapSpec.from_toml(maps.attrs["spec"])

@@ -1,49 +1,82 @@
-"""The engines behind one call: the genuine keras-vis, and the batched search by the same maths."""
+"""The engines behind `happy_maps`: genuine keras-vis, and two batched loops by the same maths."""
 
 from collections.abc import Iterator
 
 import keras
 
-from helpers.maps import fused, keras_vis
+from helpers.maps import fused, keras_vis, loop, targets
 from helpers.maps.fused import Job
-from helpers.maps.spec import MapSpec
+from helpers.maps.keras_vis import ActivationMap
+from helpers.maps.objectives import Unit
+from helpers.maps.optimizers import KerasVisRMSprop
+from helpers.maps.parametrizations import BoundedPixels, Pixels
+from helpers.maps.regularizers import LpNorm, TotalVariation
+from helpers.maps.spec import MINUS_OTHERS, MapSpec
+from helpers.maps.targets import LayerTarget
 
 
-def _activation_weight(spec: MapSpec) -> float:
+def activation_weight(spec: MapSpec) -> float:
+    """The weight of the objective, below 0 for SadMaps."""
     return spec.activation_weight if spec.sign == "happy" else -spec.activation_weight
 
 
-def _search_with_keras_vis(
-    target: keras.Model, jobs: list[Job], spec: MapSpec, on_step
-) -> Iterator[tuple[int, keras_vis.ActivationMap]]:
-    x = keras.Input(target.input_shape[1:])
-    target = keras.Model(x, keras.layers.Identity()(target(x)))
+def keras_vis_job(spec: MapSpec, job: Job) -> loop.Job:
+    """The keras-vis preset as parts of the generic loop."""
+    unit = Unit(
+        spec.layer, job.unit, spec.objective != "activation", spec.objective == MINUS_OTHERS
+    )
+    return loop.Job(
+        objective=activation_weight(spec) * unit,
+        parametrization=BoundedPixels() if spec.pixels == "bounded" else Pixels(),
+        transforms=(),
+        regularizers=(LpNorm(job.lp_weight), TotalVariation(job.tv_weight)),
+        optimizer=KerasVisRMSprop(),
+        start=job.seed_input,
+    )
+
+
+def _with_keras_vis(
+    target: LayerTarget, jobs: list[Job], on_step
+) -> Iterator[tuple[int, ActivationMap]]:
+    spec, x = target.spec, keras.Input(target.shape)
+    model = keras.Model(x, keras.layers.Identity()(target.network(x, training=False)))
     for i, job in enumerate(jobs):
-        found = keras_vis.activation_map(
-            target,
-            len(target.layers) - 1,
-            job.unit,
-            job.seed_input,
-            act_weight=_activation_weight(spec),
-            lp_weight=job.lp_weight,
-            tv_weight=job.tv_weight,
-            steps=spec.steps,
-            on_step=on_step,
+        yield (
+            i,
+            keras_vis.activation_map(
+                model,
+                len(model.layers) - 1,
+                job.unit,
+                job.seed_input,
+                act_weight=activation_weight(spec),
+                lp_weight=job.lp_weight,
+                tv_weight=job.tv_weight,
+                steps=spec.steps,
+                on_step=on_step,
+            ),
         )
-        yield i, found
 
 
-def _search_batched(
-    target: keras.Model, jobs: list[Job], spec: MapSpec, on_step
-) -> Iterator[tuple[int, keras_vis.ActivationMap]]:
-    return fused.search(
-        target,
+def _batched(target: LayerTarget, jobs: list[Job], on_step) -> Iterator[tuple[int, ActivationMap]]:
+    spec = target.spec
+    return fused.optimize(
+        target.network,
         jobs,
-        activation_weight=_activation_weight(spec),
+        activation_weight=activation_weight(spec),
         steps=spec.steps,
         bounded=spec.pixels == "bounded",
         on_step=on_step,
     )
 
 
-ENGINES = {"batched": _search_batched, "keras-vis": _search_with_keras_vis}
+def _generic(target: LayerTarget, jobs: list[Job], on_step) -> Iterator[tuple[int, ActivationMap]]:
+    spec = target.spec
+    chosen = [keras_vis_job(spec, job) for job in jobs]
+    taps = chosen[0].objective.taps
+    cut = targets.cut_of(target.model, taps, spec.preprocessing)
+    for i, made in loop.optimize(cut, taps, chosen, steps=spec.steps, on_step=on_step):
+        raw, display = fused.displayed(made.image, spec.pixels == "bounded")
+        yield i, ActivationMap(raw, display, made.loss, made.parts)
+
+
+ENGINES = {"batched": _batched, "keras-vis": _with_keras_vis, "generic": _generic}

@@ -1,14 +1,15 @@
-"""The batched search: many maps in one compiled loop, by keras-vis's maths.
+"""The batched engine: many maps in one compiled loop, by keras-vis's maths.
 
-Every map has its own objective, weights, RMSprop cache and best picture, and none of them reads
+Every map has its own objective, weights, RMSprop cache and best image, and none of them reads
 another's: the batch changes the speed only. The network runs as TensorFlow's own convolutions, the
-update of the pictures as one XLA kernel.
+update of the images as one XLA kernel.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -17,9 +18,9 @@ from keras import layers
 
 from helpers.images import display
 from helpers.maps.keras_vis import ActivationMap
+from helpers.maps.objectives import over_positions
+from helpers.maps.parametrizations import PIXEL_RANGE
 from helpers.maps.regularizers import lp_norm, total_variation
-from helpers.maps.spec import PIXEL_RANGE
-from helpers.maps.targets import over_positions
 from helpers.models.fast_layers import ThinConv2D, with_quick_gradients
 
 EPSILON = 1e-7
@@ -35,7 +36,7 @@ ELEMENTWISE = ("linear", "relu", "elu", "selu", "sigmoid", "tanh", "softplus", "
 
 @dataclass(frozen=True)
 class Job:
-    """One map to search: what it maximises and where it starts.
+    """One map to optimize: what it maximises and where it starts.
 
     Attributes:
         unit: channel or output of the layer.
@@ -50,8 +51,24 @@ class Job:
     seed_input: np.ndarray
 
 
-def search(
-    target: keras.Model,
+class State(NamedTuple):
+    """Where the maps of a batch stand.
+
+    Attributes:
+        image: (N, H, W, C) float32, pixels.
+        cache: RMSprop's mean squared gradient, as `image`.
+        lowest: the lowest loss before a step so far, (N,).
+        best: the image after the step whose loss before it was the lowest, as `image`.
+    """
+
+    image: tf.Tensor
+    cache: tf.Tensor
+    lowest: tf.Tensor
+    best: tf.Tensor
+
+
+def optimize(
+    network: keras.Model,
     jobs: Sequence[Job],
     *,
     activation_weight: float,
@@ -59,27 +76,54 @@ def search(
     bounded: bool = False,
     on_step: Callable[[int, np.ndarray], None] | None = None,
 ) -> Iterator[tuple[int, ActivationMap]]:
-    """Search all maps, batch by batch, and give each with its number among the jobs.
+    """Optimize all maps, batch by batch, and give each with its number among the jobs.
 
     Args:
-        target: takes pixels (N, H, W, C), ends at the layer (N, ..., units). What is compiled for
-            it is kept for the next search.
-        jobs: the maps; those that share a unit are searched together.
+        network: takes pixels (N, H, W, C), ends at the layer (N, ..., units). What is compiled for
+            it is kept for the next call.
+        jobs: the maps; those that share a unit run together.
         activation_weight: below 0 the activation is minimised.
         steps: gradient steps.
         bounded: keep every pixel in 0..255 after each step, and the map in whole pixel values, so
-            that the map as shown is the raw map.
+            that the displayed map is the raw map.
         on_step: called after the first and about every `STEPS_PER_CALL` steps with the number of
-            the last step and the batch's first picture (H, W, C); may raise to stop.
+            the last step and the batch's first image (H, W, C); may raise to stop.
 
     Raises:
         ValueError: a loss is NaN at the seed input.
     """
-    net = _prepared(target)
-    for numbers, is_shared in _batches(jobs, net.kernel is not None):
+    can_share = _prepared(network).kernel is not None
+    for numbers, is_shared in _batches(jobs, can_share):
         chosen = [jobs[i] for i in numbers]
-        found = _search_batch(net, is_shared, chosen, activation_weight, steps, bounded, on_step)
-        yield from zip(numbers, found, strict=True)
+        run = _runner(network, chosen, is_shared, activation_weight, bounded)
+        yield from zip(numbers, _optimize_batch(run, chosen, steps, bounded, on_step), strict=True)
+
+
+def advance(
+    network: keras.Model,
+    jobs: Sequence[Job],
+    state: State,
+    *,
+    activation_weight: float,
+    steps: int = 1,
+    bounded: bool = False,
+) -> tuple[State, np.ndarray]:
+    """Take some steps with one batch from a given state.
+
+    Args:
+        network: as `optimize` takes it.
+        jobs: one for each map of the state; where it starts is the state's.
+        state: of N maps.
+        activation_weight, steps, bounded: as `optimize`.
+
+    Returns:
+        The state after the steps, and the parts of the loss before each (steps, 3, N), weighted:
+        activation, LP norm, total variation.
+    """
+    is_alone = len({job.unit for job in jobs}) == 1 and _prepared(network).kernel is not None
+    run = _runner(network, jobs, is_alone, activation_weight, bounded)
+    state, trace = run(state, steps)
+    return state, trace.numpy()
 
 
 def _batches(jobs: Sequence[Job], can_share: bool) -> Iterator[tuple[list[int], bool]]:
@@ -99,9 +143,9 @@ def _parts(numbers: list[int]) -> list[list[int]]:
     return [numbers[i : i + MOST_MAPS] for i in range(0, len(numbers), MOST_MAPS)]
 
 
-def _search_batch(net, is_shared, jobs, activation_weight, steps, bounded, on_step):
-    x = tf.constant(np.stack([job.seed_input for job in jobs]), tf.float32)
-    state = (x, tf.zeros_like(x), tf.fill([len(jobs)], np.float32(np.inf)), x)
+def _runner(network, jobs, is_shared: bool, activation_weight: float, bounded: bool) -> Callable:
+    """`(state, steps)` to the state after them and the parts of the loss."""
+    net = _prepared(network)
     weights = tf.constant([[job.lp_weight, job.tv_weight] for job in jobs], tf.float32)
     scale = tf.constant(-activation_weight, tf.float32)
     if is_shared:
@@ -110,25 +154,40 @@ def _search_batch(net, is_shared, jobs, activation_weight, steps, bounded, on_st
     else:
         which = tf.constant([job.unit for job in jobs])
     run = net.run_shared if is_shared else net.run
+    return lambda state, steps: run(
+        state, which, weights, scale, tf.constant(steps), tf.constant(bounded)
+    )
+
+
+def _optimize_batch(run, jobs, steps, bounded, on_step) -> Iterator[ActivationMap]:
+    x = tf.constant(np.stack([job.seed_input for job in jobs]), tf.float32)
+    state = State(x, tf.zeros_like(x), tf.fill([len(jobs)], np.float32(np.inf)), x)
     traces, step = [], 0
     while step < steps:
         count = min(STEPS_PER_CALL if step or not on_step else 1, steps - step)
-        state, trace = run(state, which, weights, scale, tf.constant(count), tf.constant(bounded))
+        state, trace = run(state, count)
         traces.append(trace.numpy())
         step += count
         if np.isnan(traces[0][0]).any():
             raise ValueError("loss must be a number, got NaN at the seed input: no map follows")
         if on_step:
-            on_step(step - 1, state[0][0].numpy())
-    raw = state[3].numpy()
-    shown = display(raw)
-    if bounded:
-        raw = np.rint(raw)
-        shown = raw.astype("uint8")
+            on_step(step - 1, state.image[0].numpy())
+    raw, shown = displayed(state.best.numpy(), bounded)
     trace = np.concatenate(traces)
     for k in range(len(jobs)):
         parts = dict(zip(("activation", "lp_norm", "tv"), trace[:, :, k].T, strict=True))
         yield ActivationMap(raw[k], shown[k], trace[:, :, k].sum(1), parts)
+
+
+def displayed(images: np.ndarray, bounded: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Raw and displayed maps of the optimized images (..., H, W, C): float32, and uint8.
+
+    Bounded ones are rounded and displayed as they are, others by keras-vis's z-score.
+    """
+    if bounded:
+        images = np.rint(images)
+        return images, images.astype("uint8")
+    return images, display(images)
 
 
 @dataclass(frozen=True)
@@ -146,7 +205,7 @@ def _prepared(target: keras.Model) -> _Net:
     model = with_quick_gradients(target)
 
     def all_units(x, units):
-        means = over_positions(model(x))
+        means = over_positions(model(x, training=False))
         return tf.gather(means, units, axis=1, batch_dims=1)
 
     body, last = _split(model)
@@ -157,7 +216,7 @@ def _prepared(target: keras.Model) -> _Net:
     def one_unit(x, kernel_and_bias):
         kernel, bias = kernel_and_bias
         apply = tf.matmul if type(last) is layers.Dense else last.convolution_op
-        return over_positions(last.activation(apply(body(x), kernel) + bias))[:, 0]
+        return over_positions(last.activation(apply(body(x, training=False), kernel) + bias))[:, 0]
 
     kernel = tf.convert_to_tensor(last.kernel)
     bias = tf.convert_to_tensor(last.bias) if last.use_bias else tf.zeros(kernel.shape[-1])
@@ -171,7 +230,7 @@ def _split(model: keras.Model) -> tuple[Callable, keras.Layer]:
     if not isinstance(last, keras.Model):
         return before, last
     inner, last = _split(last)
-    return lambda x: inner(before(x)), last
+    return lambda x, training: inner(before(x, training=training), training=training), last
 
 
 def _compiled(activations: Callable) -> Callable:
@@ -179,7 +238,7 @@ def _compiled(activations: Callable) -> Callable:
     def run(state, which, weights, scale, steps, bounded):
         traces = tf.TensorArray(tf.float32, size=steps, element_shape=(3, None))
         for step in tf.range(steps):
-            x = state[0]
+            x = state.image
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
                 loss = scale * activations(x, which)
@@ -192,10 +251,10 @@ def _compiled(activations: Callable) -> Callable:
 
 @tf.function(jit_compile=True)
 def _update(state, activation_gradient, activation_loss, weights, bounded):
-    """One step of every picture.
+    """One step of every image.
 
     `g = d loss / d x; g = g / (rms(g) + eps); v = .95 v + .05 g^2; x = x - g / sqrt(v + eps)`; the
-    picture after the step of the lowest loss before a step is kept (keras-vis 0.4.1, `Optimizer`).
+    image after the step of the lowest loss before a step is kept (keras-vis 0.4.1, `Optimizer`).
     """
     x, cache, lowest, best = state
     with tf.GradientTape() as tape:
@@ -212,4 +271,5 @@ def _update(state, activation_gradient, activation_loss, weights, bounded):
     loss = activation_loss + regularizers
     better = loss < lowest
     best = tf.where(better[:, None, None, None], x, best)
-    return (x, cache, tf.where(better, loss, lowest), best), tf.stack([activation_loss, lp, tv])
+    state = State(x, cache, tf.where(better, loss, lowest), best)
+    return state, tf.stack([activation_loss, lp, tv])

@@ -1,4 +1,4 @@
-"""Where maps come from: the net, the spec, the versions and the commit that made them."""
+"""Where maps come from: the model, the spec, the versions and the commit that made them."""
 
 import datetime
 import importlib.metadata
@@ -9,7 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from helpers.maps.spec import PIXEL_RANGE, MapSpec
+from helpers.maps.optimization import Optimization
+from helpers.maps.parametrizations import PIXEL_RANGE
+from helpers.maps.spec import MapSpec
 from helpers.models.preprocessing import input_front
 
 NUMERICS = "3"
@@ -17,26 +19,43 @@ NUMERICS = "3"
 
 
 def provenance(model: keras.Model, spec: MapSpec, digest: str) -> dict[str, str | int | list]:
-    """Attributes of a Dataset of maps.
+    """Attributes of a Dataset of `happy_maps`.
 
     Args:
-        model: the net.
-        spec: what was searched.
-        digest: `models.weight_digest` of the net.
+        model: the model.
+        spec: what was optimized.
+        digest: `models.weight_digest` of the model.
     """
-    ends = [np.full((1, *model.input_shape[1:]), end, "float32") for end in PIXEL_RANGE]
-    expected = np.asarray(input_front(spec.preprocessing)(np.concatenate(ends)))
     return {
         "spec": spec.to_toml(),
-        "model": model.name,
-        "model_layers": ", ".join(layer.name for layer in model.layers),
-        "weight_digest": digest,
         "layer": spec.layer,
         "sign": spec.sign,
         "objective": spec.objective,
         "engine": spec.engine,
         "pixels": spec.pixels,
-        "steps": spec.steps,
+        **_common(model, digest, spec.steps, spec.preprocessing),
+    }
+
+
+def provenance_of_optimization(
+    model: keras.Model, optimization: Optimization, digest: str
+) -> dict[str, str | int | list]:
+    """Attributes of a Dataset of `maximize`; arguments as `provenance`."""
+    return {
+        "optimization": optimization.to_toml(),
+        "sign": "happy",
+        **_common(model, digest, optimization.steps, optimization.preprocessing),
+    }
+
+
+def _common(model: keras.Model, digest: str, steps: int, preprocessing) -> dict:
+    ends = [np.full((1, 1, 1, model.input_shape[-1]), end, "float32") for end in PIXEL_RANGE]
+    expected = np.asarray(input_front(preprocessing)(np.concatenate(ends)))
+    return {
+        "model": model.name,
+        "model_layers": ", ".join(layer.name for layer in model.layers),
+        "weight_digest": digest,
+        "steps": steps,
         "input_range": [float(expected.min()), float(expected.max())],
         "numerics": NUMERICS,
         "versions": _versions(),

@@ -11,7 +11,12 @@ SIGNS = ("happy", "sad")
 MINUS_OTHERS = "pre-activation minus others"
 OBJECTIVES = ("activation", "pre-activation", MINUS_OTHERS)
 PIXELS = ("free", "bounded")
-PIXEL_RANGE = (0, 255)
+
+FIRST_FIELDS = (
+    *("layer", "units", "sign", "objective", "tv_weights", "lp_weights", "seeds"),
+    *("activation_weight", "steps", "engine", "pixels", "preprocessing", "seed_input"),
+)
+"""Fields of a `MapSpec` that are always part of its digest."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,11 @@ class MapSpec:
         seeds: integers >= 0, each of which makes one seed input.
         activation_weight: weight of the objective, finite and > 0.
         steps: gradient steps, at least 1.
-        engine: which search runs.
-        pixels: "free" is keras-vis's search, which may leave the range of pixels; "bounded" keeps
-            every pixel in 0..255 (engine "batched" only).
-        preprocessing: what the net expects, as `helpers.models.preprocessing.from_pixels` takes it.
-        seed_input: digest of what the search starts from; None for noise made by the seeds.
+        engine: which loop runs: "batched", "keras-vis" or "generic".
+        pixels: "free", as keras-vis, may leave the range of pixels; "bounded" keeps every pixel in
+            0..255 (not with engine "keras-vis").
+        preprocessing: what the model expects, as `models.from_pixels` takes it.
+        seed_input: digest of the image that it starts from; None for noise made by the seeds.
 
     Raises:
         ValueError: a value is not legal; the message names it and says what is.
@@ -69,8 +74,10 @@ class MapSpec:
         _check_choice("sign", self.sign, SIGNS)
         _check_choice("objective", self.objective, OBJECTIVES)
         _check_choice("pixels", self.pixels, PIXELS)
-        if self.pixels == "bounded" and self.engine != "batched":
-            raise ValueError(f"engine must be 'batched' for pixels 'bounded', got {self.engine!r}")
+        if self.pixels == "bounded" and self.engine == "keras-vis":
+            raise ValueError(
+                "engine must be 'batched' or 'generic' for pixels 'bounded', got 'keras-vis'"
+            )
         if self.activation_weight == 0:
             raise ValueError("activation_weight must be above 0, got 0: nothing would be maximised")
         if self.steps < 1:
@@ -114,8 +121,17 @@ class MapSpec:
         return cls(**values)
 
     def digest(self, weight_digest: str, numerics: str) -> str:
-        """Name (20 hex digits) of this spec on these weights by this version of the maths."""
-        text = json.dumps([asdict(self), weight_digest, numerics], sort_keys=True)
+        """Name (20 hex digits) of this spec on these weights by this version of the maths.
+
+        A field added after `FIRST_FIELDS` changes it only where it does not hold its default: maps
+        stored before keep their names.
+        """
+        told = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name in FIRST_FIELDS or getattr(self, field.name) != field.default
+        }
+        text = json.dumps([told, weight_digest, numerics], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
 
     def chunks(self, units_per_chunk: int) -> tuple["MapSpec", ...]:

@@ -1,20 +1,82 @@
-"""What is asked of a net: one score a picture for each unit, and its gradient."""
+"""A model resolved once for a call: its weights known, its layers cut, its units measured."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from helpers import models
+from helpers.maps.objectives import over_positions
 from helpers.maps.spec import MINUS_OTHERS, MapSpec
 from helpers.models import cutting
+from helpers.models.cutting import Tap
 from helpers.models.preprocessing import from_pixels
 
-MOST_PICTURES = 64
-"""Pictures measured at once."""
+MOST_IMAGES = 64
+"""Images measured at once."""
+
+
+@dataclass(frozen=True)
+class LayerTarget:
+    """A layer of a model as it is now, ready to be maximised and measured.
+
+    Attributes:
+        model: the user's model.
+        digest: `models.weight_digest` of it.
+        network: pixels (N, H, W, C) to each unit's objective (N, ..., units).
+        spec: layer, units, objective and preprocessing.
+    """
+
+    model: keras.Model
+    digest: str
+    network: keras.Model
+    spec: MapSpec
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the images."""
+        return tuple(self.network.input_shape[1:])
+
+
+def checked_model(model: keras.Model | str | Path) -> keras.Model:
+    """`models.load_model`, but what it has checked is not checked again until a weight changes."""
+    if isinstance(model, keras.Model) and (known := _known(model)) and known.is_checked:
+        return model
+    model = models.load_model(model)
+    digest_of(model)
+    _KNOWN[model] = replace(_KNOWN[model], is_checked=True)
+    return model
+
+
+def digest_of(model: keras.Model) -> str:
+    """`models.weight_digest`, computed once for a model and again where a weight has changed.
+
+    A weight's values lie in a buffer. It is held here together with its address, so TensorFlow
+    must write a change elsewhere: an assignment brings a new buffer, and an update in place first
+    copies a buffer that others hold (`PrepareToUpdateVariable`). Equal addresses are equal values.
+    Of weights that are not in the CPU's memory the digest is computed at each call.
+    """
+    known = _known(model)
+    if known is None:
+        known = _Known(_structure(model), _buffers(model), models.weight_digest(model))
+        _KNOWN[model] = known
+    return known.digest
+
+
+def resolve(model: keras.Model, spec: MapSpec) -> LayerTarget:
+    """Cut and extend a model for a spec, once; everything on the way takes the result.
+
+    Raises:
+        ValueError: the layer has no units, or too few for the objective.
+    """
+    digest = digest_of(model)
+    network = _network(_Net(model, digest), spec.layer, spec.objective, spec.preprocessing)
+    return LayerTarget(model, digest, network, spec)
 
 
 def target_of(model: keras.Model, spec: MapSpec, digest: str | None = None) -> keras.Model:
@@ -31,48 +93,68 @@ def target_of(model: keras.Model, spec: MapSpec, digest: str | None = None) -> k
     Raises:
         ValueError: the layer has no units, or too few for the objective.
     """
-    net = _Net(model, digest or models.weight_digest(model))
-    return _target(net, spec.layer, spec.objective, spec.preprocessing)
+    net = _Net(model, digest or digest_of(model))
+    return _network(net, spec.layer, spec.objective, spec.preprocessing)
 
 
-def scores(target: keras.Model, pictures: np.ndarray) -> np.ndarray:
+def cut_of(model: keras.Model, taps: tuple[Tap, ...], preprocessing=None, size=None) -> keras.Model:
+    """`cutting.cut_at`; the same model with the same weights gives the same object."""
+    return _cut(_Net(model, digest_of(model)), taps, preprocessing, size)
+
+
+def scores(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """Mean over positions of each unit's objective, (..., units) float32.
 
     Args:
-        target: as `target_of` returns it.
-        pictures: (..., H, W, C), pixels 0..255.
+        network: as `target_of` returns it.
+        images: (..., H, W, C), pixels 0..255.
     """
-    flat = pictures.reshape(-1, *pictures.shape[-3:]).astype("float32", copy=False)
-    parts = [flat[i : i + MOST_PICTURES] for i in range(0, len(flat), MOST_PICTURES)]
-    found = np.concatenate([over_positions(target(part)) for part in parts])
-    return found.reshape(*pictures.shape[:-3], -1)
+    flat = images.reshape(-1, *images.shape[-3:]).astype("float32", copy=False)
+    parts = [flat[i : i + MOST_IMAGES] for i in range(0, len(flat), MOST_IMAGES)]
+    measure = _measuring(network)[0]
+    measured = np.concatenate([measure(tf.constant(part)) for part in parts])
+    return measured.reshape(*images.shape[:-3], -1)
 
 
 def scores_and_gradients(
-    target: keras.Model, pictures: np.ndarray, units: Sequence[int]
+    network: keras.Model, images: np.ndarray, units: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores of some units, and the RMS over pixels of each score's gradient.
 
     Args:
-        target: as `target_of` returns it.
-        pictures: (N, H, W, C), pixels 0..255.
+        network: as `target_of` returns it.
+        images: (N, H, W, C), pixels 0..255.
         units: numbers of the units.
 
     Returns:
         Both (units, N) float32.
     """
-    x = tf.constant(pictures, tf.float32)
-    with tf.GradientTape(persistent=True) as tape:
-        tape.watch(x)
-        found = tf.gather(over_positions(target(x)), units, axis=1)
-        each = tf.unstack(found, axis=1)
-    gradients = np.stack([tape.gradient(score, x) for score in each])
-    return found.numpy().T, np.sqrt(np.mean(gradients**2, axis=(2, 3, 4)))
+    measure = _measuring(network)[1]
+    pairs = [(unit, i) for unit in units for i in range(len(images))]
+    measured = []
+    for first in range(0, len(pairs), MOST_IMAGES):
+        unit, chosen = np.array(pairs[first : first + MOST_IMAGES]).T
+        x = tf.constant(images[chosen], tf.float32)
+        measured.append(np.stack(measure(x, tf.constant(unit, tf.int32))))
+    activation, gradient = np.concatenate(measured, 1).reshape(2, len(units), len(images))
+    return activation, gradient
 
 
-def over_positions(outputs: tf.Tensor) -> tf.Tensor:
-    """Mean over positions, (N, ..., units) to (N, units)."""
-    return tf.reduce_mean(outputs, axis=list(range(1, len(outputs.shape) - 1)))
+@lru_cache(maxsize=8)
+def _measuring(network: keras.Model) -> tuple[Callable, Callable]:
+    @tf.function(reduce_retracing=True)
+    def measure(images):
+        return over_positions(network(images, training=False))
+
+    @tf.function(reduce_retracing=True)
+    def measure_with_gradient(images, units):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            own = tf.gather(measure(images), units, axis=1, batch_dims=1)
+        gradient = tape.gradient(own, images)
+        return own, tf.sqrt(tf.reduce_mean(gradient**2, axis=(1, 2, 3)))
+
+    return measure, measure_with_gradient
 
 
 @dataclass(frozen=True)
@@ -84,11 +166,16 @@ class _Net:
 
 
 @lru_cache(maxsize=8)
-def _target(net: _Net, layer: str, objective: str, preprocessing) -> keras.Model:
+def _network(net: _Net, layer: str, objective: str, preprocessing) -> keras.Model:
     cut = cutting.at_layer(net.model, layer, pre_activation=objective != "activation")
     if objective == MINUS_OTHERS:
         cut = keras.Model(cut.inputs[0], _minus_others(cut.outputs[0]))
     return from_pixels(cut, preprocessing)
+
+
+@lru_cache(maxsize=8)
+def _cut(net: _Net, taps: tuple[Tap, ...], preprocessing, size) -> keras.Model:
+    return cutting.cut_at(net.model, taps, preprocessing=preprocessing, size=size)
 
 
 def _minus_others(z: keras.KerasTensor) -> keras.KerasTensor:
@@ -97,3 +184,44 @@ def _minus_others(z: keras.KerasTensor) -> keras.KerasTensor:
         raise ValueError(f"objective {MINUS_OTHERS!r} needs a layer of at least 2 units, got 1")
     total = keras.ops.sum(z, axis=-1, keepdims=True)
     return z - (total - z) / (units - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What is known of a model: as long as structure and buffers are the same, the digest is."""
+
+    structure: tuple
+    buffers: list[tf.Tensor]
+    digest: str
+    is_checked: bool = False
+
+
+_KNOWN: WeakKeyDictionary[keras.Model, _Known] = WeakKeyDictionary()
+
+
+def _known(model: keras.Model) -> _Known | None:
+    known = _KNOWN.get(model)
+    if known is None or known.structure != _structure(model):
+        return None
+    now = _buffers(model)
+    is_on_cpu = all("CPU" in buffer.device for buffer in now)
+    return known if is_on_cpu and _addresses(now) == _addresses(known.buffers) else None
+
+
+def _structure(model: keras.Model) -> tuple:
+    """What `models.weight_digest` reads beside the weights."""
+    return tuple(
+        (layer.name, type(layer), getattr(layer, "activation", None)) for layer in model.layers
+    )
+
+
+def _buffers(model: keras.Model) -> list[tf.Tensor]:
+    return [tf.convert_to_tensor(weight.value) for weight in model.weights]
+
+
+def _addresses(buffers: list[tf.Tensor]) -> list[int]:
+    return [
+        np.frombuffer(memoryview(tf.bitcast(buffer, tf.uint8)), "uint8").ctypes.data
+        for buffer in buffers
+        if buffer.shape.num_elements()
+    ]

@@ -58,7 +58,7 @@ def repeatability(maps: xr.Dataset, likeness: xr.DataArray) -> xr.Dataset:
     for dim in ("unit", "seed"):
         if one.sizes[dim] < 2:
             raise ValueError(f"maps must have at least two of {dim}, got {one.sizes[dim]}")
-    found = dataset.found(one).transpose("unit", "seed").values
+    found = dataset.raised(one).transpose("unit", "seed").values
     values = likeness.transpose("unit", "seed", "other_unit", "other_seed").values
     values = np.where(found[:, :, None, None] & found[None, None], values, np.nan)
     rows = [_judge(values[:, :, u], u) for u in range(len(values))]

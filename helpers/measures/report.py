@@ -130,7 +130,7 @@ def _judged(found: xr.Dataset, prefix: str) -> xr.Dataset:
 
 def _looks(happy: xr.Dataset, pixels: np.ndarray) -> xr.Dataset:
     one = happy.squeeze(["tv_weight", "lp_weight"], drop=True)
-    found = dataset.found(one)
+    found = dataset.raised(one)
     numbers = kinds.of_maps(one).where(found).mean("seed")
     kind = kinds.kind(numbers, kinds.levels(kinds.of_images(pixels / 255, one)))
     spread = repeatability.activation_spread(one)

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from helpers.models.cutting import copy_layer
+from helpers.models.cutting import PreActivation, copy_layer
 
 FEW_CHANNELS = 4
 
@@ -45,7 +45,16 @@ def with_quick_gradients(model: keras.Model) -> keras.Model:
         model: Functional or Sequential, also with such models inside.
     """
 
+    copies = {}
+
     def quick(layer: keras.Layer) -> keras.Layer:
+        if id(layer) not in copies:
+            copies[id(layer)] = new(layer)
+        return copies[id(layer)]
+
+    def new(layer: keras.Layer) -> keras.Layer:
+        if isinstance(layer, PreActivation):
+            return PreActivation(quick(layer.layer))
         if (
             type(layer) is layers.Conv2D
             and layer.input.shape[-1] <= FEW_CHANNELS

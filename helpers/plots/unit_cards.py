@@ -160,7 +160,7 @@ def layer_overview(evidence: Evidence, *, n_columns: int = 12, title: str = "") 
 
 def _typical(evidence: Evidence, unit: int) -> np.ndarray:
     maps = evidence.happy.squeeze(["tv_weight", "lp_weight"]).sel(unit=unit)
-    rank = 2 * (evidence.facet.sel(unit=unit) == 1) + dataset.found(maps)
+    rank = 2 * (evidence.facet.sel(unit=unit) == 1) + dataset.raised(maps)
     return maps["display"].isel(seed=int(rank.argmax("seed"))).values
 
 

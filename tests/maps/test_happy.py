@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from helpers import maps
-from helpers.maps import fused
+from helpers.maps import dataset, fused
 from helpers.maps.happy import happy_maps, sad_maps
 from helpers.maps.spec import MapSpec
 from helpers.models.preprocessing import resolve_preprocessing
@@ -37,7 +37,7 @@ def test_the_dataset_is_labelled_and_whole(found):
         **{"unit": 2, "tv_weight": 2, "lp_weight": 1, "seed": 2},
         **{"height": 8, "width": 6, "channel": 1, "step": 4},
     }
-    assert found["raw"].dims == (*maps.GRID, *maps.PICTURE)
+    assert found["raw"].dims == (*dataset.GRID, *dataset.IMAGE)
     assert found["display"].dtype == "uint8"
     assert found["unit"].values.tolist() == [0, 2] and found["seed"].values.tolist() == [3, 5]
     assert bool(found["done"].all())
@@ -57,7 +57,7 @@ def test_activations_are_those_of_the_net_on_both_pictures(net, found):
 
 
 def test_loss_is_the_sum_of_its_weighted_parts(found):
-    parts = sum(found[f"loss_{part}"] for part in maps.LOSS_PARTS)
+    parts = sum(found[f"loss_{part}"] for part in dataset.LOSS_PARTS)
     np.testing.assert_allclose(found["loss"], parts, rtol=1e-5)
     assert (found["loss_tv"].sel(tv_weight=0) == 0).all()
     assert (found["loss_tv"].sel(tv_weight=1) > 0).all()

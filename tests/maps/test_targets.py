@@ -55,7 +55,7 @@ def test_many_pictures_are_measured_in_parts(monkeypatch):
     target = targets.target_of(net, maps.make_spec(net, "conv"))
     x = np.random.default_rng(0).uniform(0, 255, (7, 4, 4, 1)).astype("float32")
     whole = targets.scores(target, x)
-    monkeypatch.setattr(targets, "MOST_PICTURES", 3)
+    monkeypatch.setattr(targets, "MOST_IMAGES", 3)
     np.testing.assert_allclose(targets.scores(target, x), whole, rtol=1e-5)
 
 

@@ -118,9 +118,9 @@ def test_brightness_spread_by_hand():
 
 
 def test_found_is_beyond_the_seed_input_either_way():
-    assert dataset.found(MAPS).values.ravel().tolist() == [False, False, True, True, True, True]
+    assert dataset.raised(MAPS).values.ravel().tolist() == [False, False, True, True, True, True]
     turned = MAPS["activation_raw"].copy(data=MAPS["activation_raw"].values[::-1])
     shown = MAPS.assign(activation_display=turned)
-    assert dataset.found(shown).values.ravel().tolist() == [True] * 6
+    assert dataset.raised(shown).values.ravel().tolist() == [True] * 6
     sad = MAPS.assign_attrs(sign="sad").assign(activation_display=MAPS["activation_raw"])
-    assert dataset.found(sad).values.ravel().tolist() == [True] + [False] * 5
+    assert dataset.raised(sad).values.ravel().tolist() == [True] + [False] * 5

@@ -1,0 +1,193 @@
+"""Maps of any objective by any parametrization, transforms, regularizers and optimizer."""
+
+import warnings
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+import xarray as xr
+from tqdm.auto import tqdm
+
+from helpers.images import display
+from helpers.maps import loop, targets
+from helpers.maps.dataset import empty, put
+from helpers.maps.happy import OnStep, image_digest, starts_of
+from helpers.maps.loop import Job
+from helpers.maps.objectives import Objective
+from helpers.maps.optimization import AXES, Optimization, several
+from helpers.maps.optimizers import Adam, Optimizer
+from helpers.maps.parametrizations import FourierImage, Parametrization
+from helpers.maps.provenance import provenance_of_optimization
+from helpers.maps.regularizers import Regularizer
+from helpers.maps.transforms import ROBUST, Transform
+from helpers.models.preprocessing import input_front, resolve_preprocessing
+
+
+def maximize(
+    model: keras.Model | str | Path,
+    objective: Objective | Sequence[Objective],
+    *,
+    parametrization: Parametrization | Sequence[Parametrization] = FourierImage(),  # noqa: B008
+    transforms: Sequence[Transform] | Sequence[Sequence[Transform]] = ROBUST,
+    regularizers: Sequence[Regularizer] | Sequence[Sequence[Regularizer]] = (),
+    optimizer: Optimizer | Sequence[Optimizer] = Adam(0.05),  # noqa: B008
+    steps: int = 256,
+    seeds: Sequence[int] | int = (0,),
+    size: int | tuple[int, int] | None = None,
+    preprocessing: str | tuple[float, float] | None = None,
+    seed_input: np.ndarray | None = None,
+    progress: bool = True,
+    on_step: OnStep | None = None,
+) -> xr.Dataset:
+    """Optimize the images that maximise an objective.
+
+    The default is the usual recipe of today (Olah et al. 2017, "Feature Visualization"). Each of
+    objective, parametrization, transforms, regularizers and optimizer is one value or a list of
+    values; a list becomes a dim of the result.
+
+    Args:
+        model: a Keras model or the path of one.
+        objective: such as `Unit("conv", 3)`, `Unit("conv", 3) - 0.5 * Unit("conv", 4)`.
+        parametrization: `Pixels()`, `BoundedPixels()` or `FourierImage()`.
+        transforms: such as `(Jitter(8), RandomRotate(5))`; () for none.
+        regularizers: such as `(TotalVariation(1e-3),)`.
+        optimizer: `Adam()` or `KerasVisRMSprop()`.
+        steps: gradient steps, at least 1.
+        seeds: integers >= 0; each makes a start and the random numbers of the transforms.
+        size: pixels of the image, one number or (height, width); None for the model's own.
+        preprocessing: what the model expects: "0..255", "0..1", "-1..1", "caffe", "torch" or
+            (low, high); None where it begins with a Rescaling or Normalization layer.
+        seed_input: an image (H, W, C) of pixels 0..255 to start from instead of noise, or one for
+            each seed (S, H, W, C).
+        progress: show a bar.
+        on_step: `on_step(step, image)` is called after the first and every 20th step of a batch
+            with its first image (H, W, C), pixels 0..255; may raise to stop.
+
+    Returns:
+        A Dataset over `objective`, `seed` and what is given as a list, labelled by the parts' own
+        names (`parametrization`, `transforms`, `regularizers`, `optimizer`, otherwise scalar
+        coordinates): `raw` (height, width, channel) float32, the map in the model's own input
+        range; `display`, uint8 pixels, the map itself where the parametrization bounds it, else
+        keras-vis's z-score; `activation_raw`, `activation_display`, `activation_seed`, the
+        objective measured on both and on the start; `gradient_seed`, the RMS over pixels of its
+        gradient there; `loss`, `loss_activation` (minus the objective) and `loss_<regularizer>`,
+        weighted, over `step`, before each step; `done`, False where an interrupt came first.
+
+    Raises:
+        ValueError: an argument is not legal; the message names it and says what is.
+    """
+    model = targets.checked_model(model)
+    given = {
+        "objective": objective,
+        "parametrization": parametrization,
+        "transforms": transforms,
+        "regularizers": regularizers,
+        "optimizer": optimizer,
+    }
+    if seed_input is not None:
+        seed_input = np.asarray(seed_input, "float32")
+    spec = Optimization(
+        **given,
+        steps=steps,
+        seeds=seeds,
+        size=size,
+        preprocessing=resolve_preprocessing(model, preprocessing),
+        seed_input=None if seed_input is None else image_digest(seed_input),
+    )
+    maps = maximize_spec(model, spec, seed_input=seed_input, progress=progress, on_step=on_step)
+    one = [axis for axis in AXES[1:] if not several(axis, given[axis])]
+    return maps.squeeze(one)
+
+
+def maximize_spec(
+    model: keras.Model,
+    spec: Optimization,
+    *,
+    seed_input: np.ndarray | None = None,
+    progress: bool = True,
+    on_step: OnStep | None = None,
+) -> xr.Dataset:
+    """Optimize every map of `spec`; Dataset, with all dims, and errors as `maximize`.
+
+    A KeyboardInterrupt ends it and returns the maps that are done, with a warning.
+    """
+    taps = tuple(dict.fromkeys(tap for objective in spec.objective for tap in objective.taps))
+    cut = targets.cut_of(model, taps, spec.preprocessing, spec.size)
+    shapes = dict(zip(taps, (tuple(output.shape) for output in cut.outputs), strict=True))
+    for objective in spec.objective:
+        objective.check(shapes)
+    shape = tuple(cut.input_shape[1:])
+    jobs = _jobs(spec, shape, seed_input)
+    parts = [r.part for regularizers in spec.regularizers for r in regularizers]
+    grid = {axis: spec.labels(axis) for axis in AXES} | {"seed": list(spec.seeds)}
+    maps = empty(grid, shape, spec.steps, dict.fromkeys(["activation", *parts]))
+
+    positions = list(product(*(range(len(labels)) for labels in grid.values())))
+    images = np.full((len(jobs), *shape), np.nan, "float32")
+    bar = tqdm(total=len(jobs), desc="maps", disable=not progress)
+    try:
+        with bar:
+            for i, made in loop.optimize(cut, taps, jobs, steps=spec.steps, on_step=on_step):
+                images[i] = made.image
+                shown = _displayed(made.image, jobs[i].parametrization.is_bounded)
+                put(maps, positions[i], made.image, shown, made.loss, made.parts)
+                bar.update()
+    except KeyboardInterrupt:
+        done = int(maps["done"].sum())
+        warnings.warn(f"interrupted: {done} of {len(jobs)} maps are done", stacklevel=2)
+
+    _measure(maps, cut, taps, jobs, positions)
+    maps["raw"].values[:] = input_front(spec.preprocessing)(maps["raw"].values)
+    return maps.assign_attrs(
+        provenance_of_optimization(model, spec, targets.digest_of(model)),
+        layer=", ".join(dict.fromkeys(tap.layer for tap in taps)),
+    )
+
+
+def _jobs(spec: Optimization, shape, seed_input) -> list[Job]:
+    """The maps of the grid in the order of its dims."""
+    images = None if seed_input is None else starts_of(spec.seeds, shape, seed_input)
+    starts = {
+        (parametrization, seed): parametrization.start(seed, shape)
+        if images is None
+        else parametrization.encode(images[s])
+        for parametrization in spec.parametrization
+        for s, seed in enumerate(spec.seeds)
+    }
+    return [
+        Job(*chosen, start=starts[chosen[1], seed], seed=seed, group=chosen)
+        for *parts, seed in product(*(getattr(spec, axis) for axis in AXES), spec.seeds)
+        for chosen in [tuple(parts)]
+    ]
+
+
+def _displayed(image: np.ndarray, is_bounded: bool) -> np.ndarray:
+    return np.rint(image).astype("uint8") if is_bounded else display(image)
+
+
+def _measure(maps: xr.Dataset, cut, taps, jobs: list[Job], positions: list[tuple]) -> None:
+    """Add the objective, measured on start, raw and displayed map, without transforms."""
+    for name in ("activation_seed", "gradient_seed"):
+        maps[name] = maps["activation_raw"].copy(deep=True)
+    for numbers in loop.batches(jobs):
+        chosen = [jobs[i] for i in numbers]
+        if not all(maps["done"].values[positions[i]] for i in numbers):
+            continue
+        measure = loop.measure_of(cut, taps, chosen[0].recipe.form)
+        compiled = loop.loop_of(cut, taps, chosen[0].recipe)
+        own = loop.stacked(chosen, steps=0)
+        seeds = compiled.images(tf.constant(np.stack([job.start for job in chosen])))
+        seen = {"seed": seeds.numpy()} | {
+            name: np.stack([maps[name].values[positions[i]] for i in numbers])
+            for name in ("raw", "display")
+        }
+        for name, images in seen.items():
+            images = tf.constant(images, tf.float32)
+            scores, gradients = measure(images, own.parameters, own.groups)
+            for k, i in enumerate(numbers):
+                maps[f"activation_{name}"].values[positions[i]] = scores[k]
+                if name == "seed":
+                    maps["gradient_seed"].values[positions[i]] = gradients[k]

@@ -1,0 +1,272 @@
+"""Random changes of the image before the model sees it, so that a map does not depend on a pixel.
+
+Each map draws its own uniform numbers, ahead and from its own seed: it does not depend on its
+batch. Neighbouring geometric transforms become one bilinear resampling; outside of the image lies
+its mirror image (NumPy's "reflect").
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from helpers.maps.parts import Part
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Transform(Part):
+    """Base of all transforms. `draws` is how many uniform numbers in 0..1 it takes for a step."""
+
+    draws: ClassVar[int] = 0
+
+    def size(self, size: Size) -> Size:
+        """Height and width after it."""
+        return size
+
+    def images(self, images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        """Images (N, H, W, C) after it; `draws` is (N, draws)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Geometric(Transform):
+    """A transform that says where each pixel comes from."""
+
+    def origins(self, draws: tf.Tensor, size: Size) -> tf.Tensor:
+        """Matrices (N, 3, 3) from (x, y, 1) after it to (x, y, 1) before it, in pixels.
+
+        Args:
+            draws: (N, draws), uniform in 0..1.
+            size: height and width before it.
+        """
+        raise NotImplementedError
+
+    def images(self, images, draws):
+        return _apply_geometric([self], images, draws)
+
+
+@dataclass(frozen=True)
+class Pad(Geometric):
+    """Widens the image by `pixels` on each side."""
+
+    pixels: int = 12
+
+    def size(self, size):
+        return size[0] + 2 * self.pixels, size[1] + 2 * self.pixels
+
+    def origins(self, draws, size):
+        shift = tf.fill([tf.shape(draws)[0]], float(-self.pixels))
+        return _matrices(1.0, 0.0, shift, 0.0, 1.0, shift)
+
+
+@dataclass(frozen=True)
+class Jitter(Geometric):
+    """Shifts the image by whole pixels, at most `pixels` each way (lucid crops instead)."""
+
+    pixels: int = 8
+    draws: ClassVar[int] = 2
+
+    def origins(self, draws, size):
+        shift = tf.floor(draws * (2 * self.pixels + 1)) - self.pixels
+        return _matrices(1.0, 0.0, shift[:, 0], 0.0, 1.0, shift[:, 1])
+
+
+@dataclass(frozen=True)
+class RandomScale(Geometric):
+    """Enlarges the image about its centre by a factor from `low` to `high`; the size stays."""
+
+    low: float = 0.9
+    high: float = 1.1
+    draws: ClassVar[int] = 1
+
+    def __post_init__(self):
+        """Check the factors."""
+        super().__post_init__()
+        if not 0 < self.low <= self.high:
+            raise ValueError(
+                "low and high of RandomScale must have 0 < low <= high,"
+                f" got {self.low} and {self.high}"
+            )
+
+    def origins(self, draws, size):
+        inverse = 1 / (self.low + (self.high - self.low) * draws[:, 0])
+        return _about_centre(inverse, tf.zeros_like(inverse), size)
+
+
+@dataclass(frozen=True)
+class RandomRotate(Geometric):
+    """Rotates the image about its centre by at most `degrees` each way."""
+
+    degrees: float = 10.0
+    draws: ClassVar[int] = 1
+
+    def origins(self, draws, size):
+        angle = math.radians(self.degrees) * (2 * draws[:, 0] - 1)
+        return _about_centre(tf.cos(angle), tf.sin(angle), size)
+
+
+@dataclass(frozen=True)
+class RandomCrop(Geometric):
+    """Cuts out a window smaller by `pixels` along each side, anywhere in the image."""
+
+    pixels: int = 8
+    draws: ClassVar[int] = 2
+
+    def size(self, size):
+        if self.pixels >= min(size):
+            raise ValueError(f"pixels of RandomCrop must be below {min(size)}, got {self.pixels}")
+        return size[0] - self.pixels, size[1] - self.pixels
+
+    def origins(self, draws, size):
+        corner = tf.floor(draws * (self.pixels + 1))
+        return _matrices(1.0, 0.0, corner[:, 0], 0.0, 1.0, corner[:, 1])
+
+
+@dataclass(frozen=True)
+class GaussianNoise(Transform):
+    """Adds normal noise of `sd` pixel values (0..255)."""
+
+    sd: float = 10.0
+    draws: ClassVar[int] = 1
+
+    def images(self, images, draws):
+        seeds = tf.cast(draws[:, 0] * 2.0**24, tf.int32)
+        shape = tf.shape(images)[1:]
+        noise = tf.map_fn(
+            lambda seed: tf.random.stateless_normal(shape, tf.stack([seed, 0])),
+            seeds,
+            fn_output_signature=tf.TensorSpec(images.shape[1:], tf.float32),
+        )
+        return images + self.sd * noise
+
+
+@dataclass(frozen=True)
+class Blur(Transform):
+    """Gaussian blur of `sd` pixels, to 3 sd each way, mirrored at the border."""
+
+    sd: float = 1.0
+
+    def __post_init__(self):
+        """Check the width."""
+        super().__post_init__()
+        if self.sd <= 0:
+            raise ValueError(f"sd of Blur must be above 0, got {self.sd}")
+
+    def images(self, images, draws):
+        radius = min(math.ceil(3 * self.sd), *images.shape[1:3])
+        weights = np.exp(-((np.arange(-radius, radius + 1) / self.sd) ** 2) / 2)
+        weights = tf.constant(weights / weights.sum(), tf.float32)
+        kernel = tf.tile(weights[:, None, None, None], (1, 1, images.shape[-1], 1))
+        edge = [radius, radius]
+        images = tf.pad(images, [[0, 0], edge, edge, [0, 0]], "SYMMETRIC")
+        images = tf.nn.depthwise_conv2d(images, kernel, [1] * 4, "VALID")
+        return tf.nn.depthwise_conv2d(images, tf.transpose(kernel, (1, 0, 2, 3)), [1] * 4, "VALID")
+
+
+@dataclass(frozen=True)
+class _Fit(Geometric):
+    """Cuts or widens the image about its centre to one size."""
+
+    height: int
+    width: int
+
+    def size(self, size):
+        return self.height, self.width
+
+    def origins(self, draws, size):
+        count = tf.shape(draws)[0]
+        top, left = (size[0] - self.height) // 2, (size[1] - self.width) // 2
+        shifts = tf.fill([count], float(left)), tf.fill([count], float(top))
+        return _matrices(1.0, 0.0, shifts[0], 0.0, 1.0, shifts[1])
+
+
+ROBUST = (Pad(12), Jitter(8), RandomScale(0.9, 1.1), RandomRotate(10), Jitter(4))
+"""The usual set (Olah et al. 2017, "Feature Visualization", "Transformation Robustness")."""
+
+
+def draw(transforms: Sequence[Transform], seed: int, steps: int) -> np.ndarray:
+    """The uniform numbers in 0..1 that one map needs, (steps, draws) float32."""
+    count = sum(transform.draws for transform in transforms)
+    return np.random.default_rng([seed, 1]).random((steps, count), "float32")
+
+
+def apply(transforms: Sequence[Transform], images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+    """Images after all transforms, cut or widened to the size that they had.
+
+    Args:
+        transforms: applied in order.
+        images: (N, H, W, C), pixels 0..255, of one size.
+        draws: (N, draws of all transforms), uniform in 0..1.
+    """
+    height, width = images.shape[1:3]
+    size = height, width
+    for transform in transforms:
+        size = transform.size(size)
+    if size != (height, width):
+        transforms = (*transforms, _Fit(height, width))
+    for is_geometric, group in groupby(transforms, lambda t: isinstance(t, Geometric)):
+        members = list(group)
+        if is_geometric:
+            count = sum(member.draws for member in members)
+            images = _apply_geometric(members, images, draws[:, :count])
+            draws = draws[:, count:]
+            continue
+        for member in members:
+            images = member.images(images, draws[:, : member.draws])
+            draws = draws[:, member.draws :]
+    return images
+
+
+def _apply_geometric(transforms, images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+    size = tuple(images.shape[1:3])
+    origins = tf.eye(3, batch_shape=[tf.shape(images)[0]])
+    for transform in transforms:
+        origins = origins @ transform.origins(draws[:, : transform.draws], size)
+        size, draws = transform.size(size), draws[:, transform.draws :]
+    return _resample(images, origins, size)
+
+
+def _resample(images: tf.Tensor, origins: tf.Tensor, size: Size) -> tf.Tensor:
+    """Bilinear values of the images (N, h, w, C) where `origins` says, (N, *size, C)."""
+    count, (height, width, channels) = tf.shape(images)[0], images.shape[1:]
+    x, y = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
+    grid = tf.constant(np.stack([x.ravel(), y.ravel(), np.ones(x.size)]), tf.float32)
+    places = tf.matmul(origins[:, :2], grid[None])
+    columns, right = _neighbours(places[:, 0], width)
+    rows, below = _neighbours(places[:, 1], height)
+    first = tf.range(count)[:, None] * (height * width)
+    flat, resampled = tf.reshape(images, (-1, channels)), 0.0
+    for row, by_row in ((rows[0], 1 - below), (rows[1], below)):
+        for column, by_column in ((columns[0], 1 - right), (columns[1], right)):
+            values = tf.gather(flat, first + row * width + column)
+            resampled += (by_row * by_column)[..., None] * values
+    return tf.ensure_shape(tf.reshape(resampled, (count, *size, channels)), (None, *size, channels))
+
+
+def _neighbours(places: tf.Tensor, length: int):
+    """The two pixels around each place along an axis, and how far it lies towards the second."""
+    last = float(length - 1)
+    if length > 1:
+        places = last - tf.abs(last - tf.math.floormod(places, 2 * last))
+    places = tf.clip_by_value(places, 0.0, last)
+    before = tf.floor(places)
+    first = tf.cast(before, tf.int32)
+    return (first, tf.minimum(first + 1, length - 1)), places - before
+
+
+def _about_centre(cos: tf.Tensor, sin: tf.Tensor, size: Size) -> tf.Tensor:
+    y, x = (size[0] - 1) / 2, (size[1] - 1) / 2
+    return _matrices(cos, -sin, x - cos * x + sin * y, sin, cos, y - sin * x - cos * y)
+
+
+def _matrices(*six) -> tf.Tensor:
+    """(N, 3, 3) from the six numbers of the first two rows, each (N,) or one for all."""
+    count = next(tf.shape(value)[0] for value in six if isinstance(value, tf.Tensor))
+    columns = [tf.broadcast_to(value, [count]) for value in (*six, 0.0, 0.0, 1.0)]
+    return tf.reshape(tf.stack(columns, 1), (-1, 3, 3))
