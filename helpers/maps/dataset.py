@@ -63,7 +63,7 @@ def pool(layers: Sequence[xr.Dataset]) -> xr.Dataset:
     return pooled.assign_attrs(layer=", ".join(maps.attrs["layer"] for maps in layers))
 
 
-def found(maps: xr.Dataset) -> xr.DataArray:
+def raised(maps: xr.Dataset) -> xr.DataArray:
     """Whether the search found anything: the map, raw or as shown, drives its unit beyond the seed.
 
     False where the regularizers won, or there was no gradient to follow: such a map says nothing
