@@ -128,7 +128,9 @@ def load_folder(path: str | Path, size: tuple[int, int]) -> LabelledImages:
         groups.append(inside.parts[0] if has_group else f"{classes[label]}/{inside.name}")
     skipped = len(files) - len(images)
     if not images:
-        raise ValueError(f"path must hold images that Pillow can read, got {skipped} that it cannot")
+        raise ValueError(
+            f"path must hold images that Pillow can read, got {skipped} that it cannot"
+        )
     return LabelledImages(
         np.stack(images),
         np.array(labels, "int64"),

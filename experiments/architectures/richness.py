@@ -102,8 +102,7 @@ def measure_layers(
     """
     roles = mapped_layers(model)
     rows = {
-        layer: _measure_layer(model, images, layer, happy)
-        for layer, happy in maps_by_layer.items()
+        layer: _measure_layer(model, images, layer, happy) for layer, happy in maps_by_layer.items()
     }
     return xr.concat([rows[layer] for layer in roles.values()], "layer").assign_coords(
         layer=list(roles)
@@ -220,9 +219,7 @@ def _measure_layer(
         "appearance_share": ("appearance_class", _shares(classes, ALL_CLASSES)),
         "verdict_share": ("verdict", _shares(judged["verdict"], VERDICTS)),
     }
-    return xr.Dataset(
-        numbers, {"appearance_class": list(ALL_CLASSES), "verdict": list(VERDICTS)}
-    )
+    return xr.Dataset(numbers, {"appearance_class": list(ALL_CLASSES), "verdict": list(VERDICTS)})
 
 
 def _shares(values: xr.DataArray, names: Sequence[str]) -> list[float]:

@@ -21,6 +21,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from experiments.architectures import between_models, richness
+from experiments.architectures.measured import read_measured
 from experiments.architectures.plans import Plan, Shape
 from experiments.architectures.richness import LAST_CONVOLUTION, OUTPUT
 from helpers import faces, files, models
@@ -71,7 +72,7 @@ def run(path: str | Path, *, photographs: str | Path | None = None, progress: bo
     for wait in (False, True):
         for name, seed in tqdm(missing, desc="models", disable=not progress or wait):
             _make(plan, name, seed, files[name, seed], more, wait=wait, progress=progress)
-    measured = collect(plan, {key: store.load(file) for key, file in files.items()})
+    measured = collect(plan, {key: read_measured(file) for key, file in files.items()})
     return store.save(measured, path.with_name("measured.nc"))
 
 
@@ -204,7 +205,9 @@ def _stored_maps(plan: Plan, net: keras.Model, folder: Path, progress: bool) -> 
     layers = dict.fromkeys(richness.mapped_layers(net).values())
     files = {layer: folder / f"{layer}.nc" for layer in layers}
     if not all(store.is_whole(file) for file in files.values()):
-        optimized = richness.optimize_maps(net, plan.train_and_test[1], plan.maps, progress=progress)
+        optimized = richness.optimize_maps(
+            net, plan.train_and_test[1], plan.maps, progress=progress
+        )
         for layer, maps_of_layer in optimized.items():
             store.save(maps_of_layer, files[layer])
     return {layer: store.load(file) for layer, file in files.items()}

@@ -57,7 +57,9 @@ def image_similarity(
     values = np.empty((len(patterns), len(patterns)))
     for i in tqdm(range(len(patterns)), desc="similarity", disable=not progress):
         products = (spectra[i:] * np.conj(spectra[i])).sum(1)
-        values[i, i:] = values[i:, i] = scipy.fft.irfft2(products, patterns.shape[-2:]).max((-2, -1))
+        values[i, i:] = values[i:, i] = scipy.fft.irfft2(products, patterns.shape[-2:]).max(
+            (-2, -1)
+        )
     return _pairs(displayed, values)
 
 

@@ -157,7 +157,9 @@ def layer_overview(report: LayerReport, *, n_columns: int = 12, title: str = "")
             row = units.sel(unit=unit)
             show(axis, _typical_map(report, unit))
             axis.set_title(f"unit {unit}", fontsize=7, pad=2)
-            similarity = f"similarity {row['similarity']:.2f}" if row["similarity"].notnull() else ""
+            similarity = (
+                f"similarity {row['similarity']:.2f}" if row["similarity"].notnull() else ""
+            )
             text = f"{row['appearance_class'].item()}\n{similarity}"
             axis.set_xlabel(text, fontsize=6, labelpad=2)
         line += 1 + math.ceil(len(members) / n_columns)
