@@ -19,7 +19,7 @@ def shifted(plane, count):
 
 
 def planted():
-    """Unit 0 repeats elsewhere, unit 1 has two facets, the others are noise; of 7 no map was raised."""
+    """Unit 0 repeats elsewhere, unit 1 has two facets, the others are noise; 7 has no map."""
     planes = noise(8, SEEDS)
     planes[0] = shifted(noise(), SEEDS) + 0.3 * noise(SEEDS)
     planes[1, :7], planes[1, 7:] = shifted(noise(), 7), shifted(noise(), 5)

@@ -100,7 +100,7 @@ def test_each_weight_is_compared_on_its_own():
     plane = np.random.default_rng(5).normal(size=(24, 24, 1))
     same = as_maps(np.stack([[plane, plane], [-plane, -plane]]))
     noise = as_maps(np.random.default_rng(6).normal(size=(2, 2, 24, 24, 1)))
-    maps = xr.concat([same, noise.assign_coords(tv_weight=[2.0])], "tv_weight")
+    maps = xr.concat([same, noise.assign_coords(tv_weight=[2.0])], "tv_weight", data_vars="minimal")
     between = similarity.similarity_between_units(maps, shifts=False).mean(("unit", "seed"))
     np.testing.assert_allclose(between.squeeze()[0], -1, atol=1e-5)
     assert abs(float(between.squeeze()[1])) < 0.2

@@ -7,6 +7,7 @@ from helpers.faces import evaluation
 from helpers.units import ablation
 
 IMAGES, MODEL = images(), bank()
+TWO = xr.Dataset(coords={"unit": [0, 1]})
 QUIET = {"progress": False}
 
 
@@ -66,8 +67,7 @@ def test_orders_switch_off_the_smallest_first():
         (lambda: ablation.ablate(MODEL, IMAGES, "bank", [()], fill="noise"), "fill"),
         (lambda: ablation.ablate(MODEL, IMAGES, "bank", [(LIGHT, 9)]), "units of bank"),
         (lambda: ablation.ablate(MODEL, IMAGES, "means2", [()]), "layer"),
-        (lambda: ablation.ablation_curve(MODEL, IMAGES, "bank", xr.Dataset(coords={"unit": [0, 1]})),
-         "cover units 0 to 5"),
+        (lambda: ablation.ablation_curve(MODEL, IMAGES, "bank", TWO), "cover units 0 to 5"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(call, says):
