@@ -17,9 +17,9 @@ from tqdm.keras import TqdmCallback
 
 from helpers import files, models
 from helpers.faces import dataset as face_sets
-from helpers.faces.dataset import Faces
-from helpers.faces.evaluation import evaluate, truth
-from helpers.images import as_pixels
+from helpers.faces.dataset import Faces, pose_labels
+from helpers.faces.evaluation import evaluate
+from helpers.images import LabelledImages, as_pixels
 from helpers.sweeps import store
 from helpers.units.statistics import dead_units, unit_statistics
 
@@ -95,11 +95,10 @@ def build_net(
 
 
 def train(
-    faces_train: Faces,
-    faces_test: Faces,
+    faces_train: LabelledImages,
+    faces_test: LabelledImages,
     *,
     seed: int,
-    poses: bool = False,
     epochs: int = 24,
     batch: int = BATCH,
     filters: Sequence[int] = FILTERS,
@@ -114,17 +113,16 @@ def train(
     on the same machine gives the same weights; no global seed is read or set.
 
     Args:
-        faces_train: images to learn from.
+        faces_train: images to learn from, labelled as the model is to label them.
         faces_test: other people's images; watched while it trains, never learned from.
         seed: makes the initial weights and the order of the images.
-        poses: tell the four poses apart rather than the set's own classes.
         epochs: times through the images.
         batch: images a step.
         filters, dense: as `build_net` takes them.
         progress: show a bar.
     """
     faces_train = with_mirror_images(faces_train)
-    labels, classes = truth(faces_train, poses=poses)
+    labels, classes = faces_train.labels, faces_train.class_names
     steps = math.ceil(len(labels) / batch)
     model = build_net(faces_train.images.shape[1:], len(classes), filters, dense, seed=seed)
     model.compile(
@@ -139,7 +137,7 @@ def train(
         _batches(as_pixels(faces_train.images), labels, batch, seed),
         steps_per_epoch=steps,
         epochs=epochs,
-        validation_data=(as_pixels(faces_test.images), truth(faces_test, poses=poses)[0]),
+        validation_data=(as_pixels(faces_test.images), faces_test.labels),
         callbacks=bars,
         shuffle=False,
         verbose=0,
@@ -147,34 +145,34 @@ def train(
     return Trained(keras.Model(model.inputs[0], model.outputs[0]), history)
 
 
-def with_mirror_images(faces: Faces) -> Faces:
+def with_mirror_images(faces: LabelledImages) -> LabelledImages:
     """Add to each image its mirror image, whose pose and label are left where it was right.
 
-    Images of the source "folder" are returned as they are: what class a mirror image belongs to is
-    not known.
+    Images that are no `Faces`, or of the source "folder", are returned as they are: what class a
+    mirror image belongs to is not known.
     """
-    if faces.source == "folder":
+    if not isinstance(faces, Faces) or faces.source == "folder":
         return faces
     swap = {"left": "right", "right": "left"}
     poses = np.array([swap.get(pose, pose) for pose in faces.poses])
     return replace(
         faces,
         images=np.concatenate([faces.images, faces.images[:, :, ::-1]]),
-        labels=np.concatenate([faces.labels, (poses == "left").astype("int64")]),
-        people=np.concatenate([faces.people, faces.people]),
+        labels=np.concatenate([faces.labels, pose_labels(poses, faces.class_names)]),
+        groups=np.concatenate([faces.people, faces.people]),
         poses=np.concatenate([faces.poses, poses]),
     )
 
 
 def cross_validate(
-    faces: Faces, *, n_folds: int = 5, seed: int, progress: bool = True, **options
+    faces: LabelledImages, *, n_folds: int = 5, seed: int, progress: bool = True, **options
 ) -> list[float]:
     """Accuracy (0..1) on the unseen people of each fold; `options` as `train` takes them."""
     folds = face_sets.person_folds(faces, n_folds, seed=seed)
     accuracies = []
     for known, unseen in tqdm(folds, total=n_folds, desc="folds", disable=not progress):
         model = train(known, unseen, seed=seed, progress=progress, **options).model
-        accuracies.append(evaluate(model, unseen, poses=options.get("poses", False)).accuracy)
+        accuracies.append(evaluate(model, unseen).accuracy)
     return accuracies
 
 
@@ -197,18 +195,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     size = tuple(options.size) if options.size else None
     faces = face_sets.load_faces(options.source, options.path, seed=options.seed, size=size)
+    faces = faces.by_pose() if options.poses else faces
     known, unseen = face_sets.split_by_person(faces, seed=options.seed)
     epochs = options.epochs or EPOCHS[options.source]
-    how = {"seed": options.seed, "poses": options.poses, "epochs": epochs}
+    how = {"seed": options.seed, "epochs": epochs}
     folds = cross_validate(faces, n_folds=options.folds, **how) if options.folds else []
     trained = train(known, unseen, **how)
-    result = evaluate(trained.model, unseen, poses=options.poses)
-    statistics = unit_statistics(trained.model, faces.images)
+    result = evaluate(trained.model, unseen)
+    statistics = unit_statistics(trained.model, faces)
     packages = ("keras", "tensorflow", "numpy")
     record = {
         "source": faces.source,
         "input_shape": list(faces.images.shape[1:]),
-        "classes": list(truth(faces, poses=options.poses)[1]),
+        "classes": list(faces.class_names),
         "images": len(faces.images),
         "images_trained_on": len(known.images),
         "people": len(np.unique(faces.people)),
@@ -218,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "accuracy_of_each_fold": folds,
         "accuracy_mean_of_folds": float(np.mean(folds)) if folds else None,
         "dead_units": dead_units(statistics),
+        "poses": options.poses,
         **how,
         "batch": BATCH,
         "optimizer": f"Adam, rate {LEARNING_RATE} to 0 along a cosine",

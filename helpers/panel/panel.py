@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from helpers import plots
-from helpers.faces.dataset import Faces
+from helpers.images import LabelledImages
 from helpers.maps import dataset
 from helpers.maps.spec import MapSpec
 from helpers.models.preprocessing import Preprocessing
@@ -45,7 +45,7 @@ class Panel(ipywidgets.VBox):
         nets: Nets,
         *,
         preprocessing: Preprocessing | None = None,
-        faces: Faces | None = None,
+        faces: LabelledImages | None = None,
         **chosen,
     ):
         """Load the nets and set the controls; `render` or the first move starts a search.

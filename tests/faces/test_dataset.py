@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers import faces
 from helpers.faces import cmu
-from helpers.faces.dataset import load_faces, person_folds, pose_labels, split_by_person
+from helpers.faces.dataset import load_faces, person_folds, split_by_person
 
 PEOPLE = ("ann", "bob", "cat")
 
@@ -173,8 +173,9 @@ def test_a_folder_of_your_own(tmp_path):
     assert found.people.tolist() == ["cats/tom.jpg", "rex", "rex"]
     assert found.skipped == 1
     np.testing.assert_allclose(found.images[1, 0, 0], [1, 0, 0])
+    assert found.poses.tolist() == ["cats", "dogs", "dogs"]
     with pytest.raises(ValueError, match="poses"):
-        pose_labels(found)
+        found.by_pose()
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +186,11 @@ def rendered():
 def test_rendered_faces_are_labelled_by_pose(rendered):
     assert len(rendered) == 24 and set(rendered.poses) == set(faces.POSES)
     assert rendered.labels.tolist() == (rendered.poses == "left").astype(int).tolist()
-    assert pose_labels(rendered)[:4].tolist() == [0, 1, 2, 3]
+    by_pose = rendered.by_pose()
+    assert by_pose.class_names == faces.POSES
+    assert by_pose.labels[:4].tolist() == [0, 1, 2, 3]
+    assert by_pose[1:2].poses.tolist() == ["left"]
+    np.testing.assert_array_equal(by_pose.images, rendered.images)
 
 
 def test_nobody_is_in_train_and_test(rendered):

@@ -11,7 +11,7 @@ from tiny import brightness_net
 from helpers import models
 from helpers.faces import dataset as face_sets
 from helpers.faces import evaluation, training
-from helpers.faces.dataset import POSES, Faces
+from helpers.faces.dataset import POSES, Faces, faces_by_left
 from helpers.models.preprocessing import resolve_preprocessing
 from helpers.sweeps import store
 from helpers.units.statistics import unit_statistics
@@ -33,13 +33,13 @@ def tiny_faces(people=("a", "b", "c", "d", "e"), each=8, seed=0, shape=SHAPE) ->
             images.append(image)
             names.append(person)
             poses.append(pose)
-    labels = (np.array(poses) == "left").astype("int64")
-    classes = ("not left", "left")
-    return Faces(np.stack(images), labels, np.array(names), np.array(poses), classes, "tiny", 0)
+    return faces_by_left(np.stack(images), np.array(names), np.array(poses), "tiny")
 
 
-def trained(seed=1, epochs=2, **options):
+def trained(seed=1, epochs=2, poses=False, **options):
     known, unseen = tiny_faces(), tiny_faces(people=("f",), seed=9)
+    if poses:
+        known, unseen = known.by_pose(), unseen.by_pose()
     return training.train(
         known, unseen, seed=seed, epochs=epochs, batch=8, progress=False, **options
     )
@@ -76,6 +76,8 @@ def test_a_mirror_image_has_the_mirrored_pose():
     assert both.labels.tolist() == [0, 1, 0, 0] + [0, 0, 1, 0]
     np.testing.assert_array_equal(both.images[5], faces.images[1][:, ::-1])
     np.testing.assert_array_equal(both.images[:4], faces.images)
+    by_pose = training.with_mirror_images(faces.by_pose())
+    assert by_pose.labels.tolist() == [0, 1, 2, 3] + [0, 2, 1, 3]
     own = replace(faces, source="folder")
     assert training.with_mirror_images(own) is own
 
@@ -93,7 +95,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_the_global_one():
 def test_a_poses_net_has_four_outputs():
     result = trained(poses=True)
     assert result.model.output_shape == (None, 4)
-    found = evaluation.evaluate(result.model, tiny_faces(), poses=True)
+    found = evaluation.evaluate(result.model, tiny_faces().by_pose())
     assert found.confusion.shape == (4, 4)
     assert found.confusion.sum(1).tolist() == [10, 10, 10, 10]
 
@@ -114,7 +116,7 @@ def test_folds_hold_unseen_people_out(monkeypatch):
 
 def test_a_net_is_written_whole_with_its_record(tmp_path):
     net = training.build_net(SHAPE, seed=0)
-    statistics = unit_statistics(net, tiny_faces().images, progress=False)
+    statistics = unit_statistics(net, tiny_faces(), progress=False)
     path = training.save_net(net, {"seed": 1}, statistics, tmp_path / "net.keras")
     loaded = models.load_model(path)
     assert models.weight_digest(loaded) == models.weight_digest(net)
@@ -127,7 +129,7 @@ def test_a_net_is_written_whole_with_its_record(tmp_path):
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     net = training.build_net(SHAPE, seed=0)
-    statistics = unit_statistics(net, tiny_faces().images, progress=False)
+    statistics = unit_statistics(net, tiny_faces(), progress=False)
 
     def fail(self, path, *args, **options):
         path.write_text("half")

@@ -9,17 +9,17 @@ from helpers.panel.elements import Status
 
 
 @pytest.fixture(scope="module")
-def few_faces():
+def few_images():
     return faces.load_faces("rendered", seed=0, people=4, per_person=4)
 
 
-def view(net, few_faces):
+def view(net, few_images):
     controls = Controls(net, None, Status(), lambda: None, unit=1, seed=2, steps=3)
-    return CardView(controls, Newest(), few_faces)
+    return CardView(controls, Newest(), few_images)
 
 
-def test_the_card_is_of_the_chosen_unit(few_faces):
-    card = view(tiny_net(units=5), few_faces)
+def test_the_card_is_of_the_chosen_unit(few_images):
+    card = view(tiny_net(units=5), few_images)
     with pytest.raises(ValueError, match="no card yet"):
         card.figure()
     card.start_button.click()
@@ -30,14 +30,14 @@ def test_the_card_is_of_the_chosen_unit(few_faces):
     assert "conv unit 1" in card.picture.alt
 
 
-def test_maps_of_other_units_are_there_to_compare_with(few_faces):
+def test_maps_of_other_units_are_there_to_compare_with(few_images):
     net = tiny_net(units=30)
-    spec = card_spec(net, view(net, few_faces)._controls.spec)
+    spec = card_spec(net, view(net, few_images)._controls.spec)
     assert 1 in spec.units and len(spec.units) == 9 and max(spec.units) == 29
     assert spec.seeds == (2, 3, 4, 5)
 
 
-def test_a_layer_of_one_unit_is_said(few_faces):
-    card = view(tiny_net(units=2), few_faces)
+def test_a_layer_of_one_unit_is_said(few_images):
+    card = view(tiny_net(units=2), few_images)
     with pytest.raises(ValueError, match="at least 2 units"):
         card_spec(tiny_net(units=1), card._controls.spec)
