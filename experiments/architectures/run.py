@@ -1,6 +1,6 @@
 """Experiments on nets of other shapes: declared in TOML, trained, measured, kept as numbers.
 
-`python -m experiments.architectures experiments/experiment4/experiment.toml` trains and measures
+`python -m experiments.architectures experiments/experiment4/architectures.toml` trains and measures
 whatever net is not measured yet (one small file each, in `results` beside the TOML file), and
 writes `measured.nc` from all of them. The nets themselves are not kept.
 """
@@ -62,7 +62,7 @@ def run(path: str | Path, *, photographs: str | Path | None = None, progress: bo
         for name, shape in plan.nets.items()
         if seed in shape.seeds
     }
-    missing = [key for key, file in files.items() if not store.is_whole(file)]
+    missing = [key for key, file in files.items() if not store.is_intact(file)]
     more = {}
     if missing and photographs:
         more[PHOTOGRAPHS] = faces.load_faces("cmu", photographs)
@@ -172,29 +172,29 @@ def collect(plan: Plan, measured: dict[tuple[str, int], xr.Dataset]) -> xr.Datas
 
 
 def _make(plan, name, seed, file: Path, more, *, wait: bool, progress: bool) -> None:
-    right = files.claim(file, wait=wait)
+    right = files.lock(file, wait=wait)
     if right is None:
         return
     try:
-        if store.is_whole(file):
+        if store.is_intact(file):
             return
         net_file = file.with_suffix(".keras")
         if not net_file.exists():
             net = trained_net(plan, plan.nets[name], seed, progress=progress)
-            with files.whole_file(net_file) as part:
+            with files.atomic_write(net_file) as part:
                 net.save(part)
         net = models.load_model(net_file)
         searched = _stored_maps(plan, net, file.with_name(f"{file.stem}-maps"), progress)
         pruning = plan.pruning if plan.nets[name].epochs else ()
         store.save(measure(plan, net, searched, more, pruning), file)
     finally:
-        files.release(right)
+        files.unlock(right)
 
 
 def _stored_maps(plan: Plan, net: keras.Model, folder: Path, progress: bool) -> dict:
     layers = dict.fromkeys(richness.mapped_layers(net).values())
     files = {layer: folder / f"{layer}.nc" for layer in layers}
-    if not all(store.is_whole(file) for file in files.values()):
+    if not all(store.is_intact(file) for file in files.values()):
         searched = richness.search(net, plan.known_and_unseen[1], plan.maps, progress=progress)
         for layer, maps_of_layer in searched.items():
             store.save(maps_of_layer, files[layer])

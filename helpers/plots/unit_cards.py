@@ -8,10 +8,13 @@ from matplotlib.patches import Rectangle
 from helpers.maps import dataset
 from helpers.measures.repeatability import VERDICTS
 from helpers.measures.report import NO_MAP, Evidence
-from helpers.plots.map_grids import CELL_INCHES, EXPLANATION, MapFigure, show
+from helpers.plots.figure import MapFigure
+from helpers.plots.images import show
+from helpers.plots.map_grids import EXPLANATION
 from helpers.units import top_images
 
 COLUMNS = 4
+CELL_INCHES = 1.15
 FAR = 10
 """A map beyond the data by so many times their range makes the histogram's axis logarithmic."""
 HAPPY, SAD, FIELD = "#c2410c", "#1d4ed8", "#facc15"

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from helpers.files import whole_file
+from helpers.files import atomic_write
 from helpers.publish import pages
 
 ROOT = Path(__file__).parent.parent.parent
@@ -46,7 +46,7 @@ def render(notebook: str | Path, output: str | Path | None = None, **parameters)
     unknown = sorted(set(parameters) - set(declared))
     if unknown:
         raise ValueError(f"{notebook.name} has the parameters {sorted(declared)}, got {unknown}")
-    with whole_file(output) as part:
+    with atomic_write(output) as part:
         papermill.execute_notebook(
             notebook,
             part,
@@ -60,7 +60,7 @@ def render(notebook: str | Path, output: str | Path | None = None, **parameters)
         check_widgets(executed)
         nbformat.write(_clean(executed, source_digest(notebook)), part)
     html = output.with_suffix(".html")
-    with whole_file(html) as part:
+    with atomic_write(html) as part:
         part.write_text(to_html(nbformat.read(output, as_version=4)))
     return html
 
