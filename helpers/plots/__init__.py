@@ -4,11 +4,13 @@ from helpers.plots.charts import as_columns, line_panels, line_plot, matrix, sta
 from helpers.plots.figure import MapFigure
 from helpers.plots.images import raster, show
 from helpers.plots.map_grids import contact_sheet, label, map_grid, map_wall
+from helpers.plots.map_image import MapImage, map_image
 from helpers.plots.recipe import Recipe, read_recipe
 from helpers.plots.unit_cards import describe, layer_overview, unit_card
 
 __all__ = [
     "MapFigure",
+    "MapImage",
     "Recipe",
     "as_columns",
     "contact_sheet",
@@ -18,6 +20,7 @@ __all__ = [
     "line_panels",
     "line_plot",
     "map_grid",
+    "map_image",
     "map_wall",
     "matrix",
     "raster",
