@@ -1,6 +1,6 @@
 """Experiments on models of other shapes: declared in TOML, trained, measured, kept as numbers.
 
-`python -m experiments.architectures experiments/experiment4/experiment.toml` trains and measures
+`python -m experiments.architectures experiments/experiment4/architectures.toml` trains and measures
 whatever model is not measured yet (one small file each, in `results` beside the TOML file), and
 writes `measured.nc` from all of them. The models themselves are not kept.
 """
@@ -65,7 +65,7 @@ def run(path: str | Path, *, photographs: str | Path | None = None, progress: bo
         for name, shape in plan.models.items()
         if seed in shape.seeds
     }
-    missing = [key for key, file in files.items() if not store.is_whole(file)]
+    missing = [key for key, file in files.items() if not store.is_intact(file)]
     more = {}
     if missing and photographs:
         more[PHOTOGRAPHS] = faces.load_faces("cmu", photographs)
@@ -186,25 +186,25 @@ def _make(plan, name, seed, file: Path, more, *, wait: bool, progress: bool) -> 
     if right is None:
         return
     try:
-        if store.is_whole(file):
+        if store.is_intact(file):
             return
         net_file = file.with_suffix(".keras")
         if not net_file.exists():
             net = trained_model(plan, plan.models[name], seed, progress=progress)
-            with files.whole_file(net_file) as part:
+            with files.atomic_write(net_file) as part:
                 net.save(part)
         net = models.load_model(net_file)
         maps_by_layer = _stored_maps(plan, net, file.with_name(f"{file.stem}-maps"), progress)
         pruning = plan.pruning if plan.models[name].epochs else ()
         store.save(measure(plan, net, maps_by_layer, more, pruning), file)
     finally:
-        files.release(right)
+        files.unlock(right)
 
 
 def _stored_maps(plan: Plan, net: keras.Model, folder: Path, progress: bool) -> dict:
     layers = dict.fromkeys(richness.mapped_layers(net).values())
     files = {layer: folder / f"{layer}.nc" for layer in layers}
-    if not all(store.is_whole(file) for file in files.values()):
+    if not all(store.is_intact(file) for file in files.values()):
         optimized = richness.optimize_maps(
             net, plan.train_and_test[1], plan.maps, progress=progress
         )

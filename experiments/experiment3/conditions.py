@@ -64,6 +64,6 @@ def maps_under(study: Study, grid: str, condition: str, *, progress: bool = True
     spec = replace(spec, seed_input=maps.picture_digest(images))
     digest = spec.digest(models.weight_digest(model), NUMERICS)
     path = Path(study.results or study.folder / "results") / f"{digest}.nc"
-    if not store.is_whole(path):
+    if not store.is_intact(path):
         store.save(maps.compute(model, spec, seed_input=images, progress=progress), path)
     return store.load(path)

@@ -183,9 +183,9 @@ def save_net(model: keras.Model, record: dict, statistics: xr.Dataset, path: str
     """
     path = Path(path)
     store.save(statistics, path.with_suffix(".statistics.nc"))
-    with files.whole_file(path.with_suffix(".json")) as part:
+    with files.atomic_write(path.with_suffix(".json")) as part:
         part.write_text(json.dumps(record, indent=2) + "\n")
-    with files.whole_file(path) as part:
+    with files.atomic_write(path) as part:
         model.save(part)
     return path
 

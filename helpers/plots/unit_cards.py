@@ -10,10 +10,13 @@ from helpers.maps.dataset import one_weight
 from helpers.measures.columns import label
 from helpers.measures.repeatability import NO_MAP, VERDICTS
 from helpers.measures.report import LayerReport
-from helpers.plots.map_grids import CELL_INCHES, EXPLANATION, MapFigure, show
+from helpers.plots.figure import MapFigure
+from helpers.plots.images import show
+from helpers.plots.map_grids import EXPLANATION
 from helpers.units import top_images
 
 COLUMNS = 4
+CELL_INCHES = 1.3
 FAR = 10
 """A map beyond the data by so many times their range makes the histogram's axis logarithmic."""
 HAPPY, SAD, FIELD = "#c2410c", "#1d4ed8", "#facc15"

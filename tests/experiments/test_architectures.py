@@ -131,14 +131,14 @@ def test_a_net_that_another_process_is_at_is_waited_for(experiment, monkeypatch)
     numbers.unlink()
     asked = []
 
-    def claim(file, *, wait):
+    def lock(file, *, wait):
         asked.append(wait)
         if wait:
             file.write_bytes(content)
         return real(file, wait=wait) if wait else None
 
-    real = files.claim
-    monkeypatch.setattr(store, "claim", claim)
+    real = files.lock
+    monkeypatch.setattr(files, "lock", lock)
     monkeypatch.setattr(run, "measure", None)
     assert store.load(run.run(path, progress=False)).equals(measured)
     assert asked == [False, True]
