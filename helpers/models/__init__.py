@@ -2,6 +2,7 @@
 
 from helpers.models.cutting import at_layer
 from helpers.models.fast_layers import with_quick_gradients
+from helpers.models.imagenet import class_names, find_class
 from helpers.models.layers import (
     LayerInfo,
     check_units,
@@ -16,6 +17,7 @@ from helpers.models.preprocessing import (
     input_front,
     resolve_preprocessing,
 )
+from helpers.models.pretrained import ZOO, ZooEntry, zoo
 from helpers.models.receptive_fields import ReceptiveField, receptive_field
 from helpers.models.weights import reinitialised, weight_digest
 
@@ -23,8 +25,12 @@ __all__ = [
     "LayerInfo",
     "PREPROCESSINGS",
     "ReceptiveField",
+    "ZOO",
+    "ZooEntry",
     "at_layer",
     "check_units",
+    "class_names",
+    "find_class",
     "find_layer",
     "from_pixels",
     "input_front",
@@ -36,4 +42,5 @@ __all__ = [
     "visualisable_layers",
     "weight_digest",
     "with_quick_gradients",
+    "zoo",
 ]
