@@ -131,11 +131,6 @@ def cut_at(
         ValueError: as `models.unit_count` and `from_pixels`.
     """
     preprocessing = resolve_preprocessing(model, preprocessing)
-    if size is not None and tuple(size) != tuple(model.input_shape[1:3]):
-        resized = keras.Input((*size, model.input_shape[-1]))
-        resized = keras.models.clone_model(model, resized, clone_function=copy_layer)
-        resized.set_weights(model.get_weights())
-        model = resized
     tensors, wrapped = [], {}
     for tap in taps:
         layers.unit_count(model, tap.layer)
@@ -149,6 +144,11 @@ def cut_at(
         else:
             tensors.append(call.outputs[0])
     net = keras.Model(model.inputs[0], tensors, name=model.name)
+    if size is not None and tuple(size) != tuple(model.input_shape[1:3]):
+        start = keras.Input((*size, model.input_shape[-1]))
+        resized = keras.models.clone_model(net, start, clone_function=copy_layer)
+        resized.set_weights(net.get_weights())
+        net = resized
     pixels = keras.Input(net.input_shape[1:], name="pixels")
     outputs = net(input_front(preprocessing)(pixels))
     return keras.Model(

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers import maps
 from helpers.maps.regularizers import lp_norm, total_variation
 
 
@@ -33,3 +34,30 @@ def test_gradients_are_those_of_differences(measure):
         step[at] = 1e-5
         difference = (measure(x + step) - measure(x - step)).numpy()[0] / 2e-5
         assert gradient[at] == pytest.approx(difference, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("regularizer", "by_hand"),
+    [
+        (maps.L1(1.0), lambda x: np.abs(x).mean()),
+        (maps.L1(1.0, 127.5), lambda x: np.abs(x - 127.5).mean()),
+        (maps.L2(1.0, 100.0), lambda x: ((x - 100) ** 2).mean()),
+        (maps.LpNorm(1.0, 4), lambda x: (x**4).sum() ** 0.25 / x.size),
+        (
+            maps.TotalVariation(1.0, 1.0),
+            lambda x: np.hypot(x[1:, :-1] - x[:-1, :-1], x[:-1, 1:] - x[:-1, :-1]).sum() / x.size,
+        ),
+    ],
+    ids=str,
+)
+def test_values_are_those_of_the_formula(regularizer, by_hand):
+    images = np.random.default_rng(0).uniform(0, 255, (3, 6, 5, 3)).astype("float32")
+    expected = [by_hand(image.astype("float64")) for image in images]
+    np.testing.assert_allclose(regularizer.form.values(tf.constant(images)), expected, rtol=1e-5)
+
+
+def test_weights_and_exponents_are_checked():
+    with pytest.raises(ValueError, match="weight of L1"):
+        maps.L1(-1)
+    with pytest.raises(ValueError, match="p of LpNorm"):
+        maps.LpNorm(1, 3)
