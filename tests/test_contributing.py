@@ -18,7 +18,7 @@ def test_the_recipes_run(tmp_path, monkeypatch):
     Path("experiment.toml").write_text("\n".join(blocks["toml"]))
     names = {"model": model, "__name__": "recipes"}
     for block in blocks["python"]:
-        exec(block, names)  # noqa: S102
+        exec(block, names)
     assert names["contrast"]["objective"].item() == "Contrast('conv') + 0.1 * conv 1"
     assert bool(names["contrast"]["done"].all())
     assert names["gray"]["display"].shape[-3:] == model.input_shape[1:]
