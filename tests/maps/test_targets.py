@@ -75,7 +75,7 @@ def changes():
     return {
         "assign": lambda v: v.assign(v + 1),
         "assign_add": lambda v: v.assign_add(np.ones(3, "float32")),
-        "in a function": tf.function(lambda v: v.assign_add(tf.ones(3))),
+        "in a function": lambda v: tf.function(lambda: v.assign_add(tf.ones(3)))(),
         "by XLA": lambda v: double(v.value),
         "one element": lambda v: v.value.scatter_nd_update([[0]], [v.numpy()[0] + 7]),
     }
