@@ -21,10 +21,12 @@ class Forward:
         Args:
             model: takes (N, H, W, C) and has one output.
         """
+        self._model = model
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-        self._run = tf.function(
-            lambda x: tf.cast(model(x, training=False), tf.float32), input_signature=[images]
-        )
+        self._run = tf.function(self._outputs).get_concrete_function(images)
+
+    def _outputs(self, images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(self._model(images, training=False), tf.float32)
 
     def batches(
         self, images: np.ndarray, *, batch: int = 64, progress: bool = False
@@ -38,8 +40,7 @@ class Forward:
         """
         starts = range(0, len(images), batch)
         for start in tqdm(starts, desc="images", disable=not progress, leave=False):
-            part = np.asarray(images[start : start + batch], "float32")
-            yield self._run(part).numpy()
+            yield self._run(tf.constant(images[start : start + batch], tf.float32)).numpy()
 
     def __call__(self, images: np.ndarray, *, batch: int = 64) -> np.ndarray:
         """The outputs (N, ...) float32 of images (N, H, W, C), in the model's own input range."""

@@ -51,9 +51,8 @@ def test_an_answer_knows_what_is_better():
     text = compared.answer(table, "high", "low")
     better, worse, unclear = text.split("; ")
     mean = base[0].mean()
-    assert better.startswith(
-        f"better by similarity between outputs ({mean + 0.5:.2f} against {mean:.2f})"
-    )
+    values = f"({mean + 0.5:.2f} against {mean:.2f})"
+    assert better.startswith(f"better by similarity between outputs {values}")
     assert "similarity over seeds" in better
     assert worse.startswith("worse by high-frequency share (")
     assert unclear.startswith("inconclusive by displayed z-score (")
