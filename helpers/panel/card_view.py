@@ -11,11 +11,11 @@ from helpers import models, plots
 from helpers.faces.dataset import Faces
 from helpers.maps.spec import MapSpec
 from helpers.measures import report
-from helpers.panel import parts
 from helpers.panel.background import Newest
 from helpers.panel.controls import Controls
-from helpers.panel.elements import Picture, Status, button, heading
-from helpers.plots.map_grids import MapFigure
+from helpers.panel.elements import ImageView, Status, button, heading
+from helpers.plots import MapFigure
+from helpers.sweeps import optimize
 
 OTHER_UNITS = 7
 """Units whose maps the chosen unit's are compared with."""
@@ -42,7 +42,7 @@ class CardView(ipywidgets.VBox):
         super().__init__()
         self._controls, self._search, self._faces = controls, search, faces
         self._figure: MapFigure | None = None
-        self.status, self.picture = Status(name="Card progress", max=2), Picture()
+        self.status, self.picture = Status(name="Card progress", max=2), ImageView()
         self.start_button, self.stop_button = button("Unit card"), button("Stop card")
         self.start_button.on_click(lambda _: self.status.attempt(self._start))
         self.stop_button.on_click(lambda _: self._search.stop())
@@ -56,8 +56,9 @@ class CardView(ipywidgets.VBox):
         Raises:
             ValueError: the layer has one unit only, or a value of the controls is not legal.
         """
-        if error := self.status.attempt(self._start) or self._search.result():
-            raise error
+        with self.status.announcing():
+            self._start()
+        self._search.result()
 
     def stopped(self) -> None:
         """Say that the search was stopped."""
@@ -74,13 +75,16 @@ class CardView(ipywidgets.VBox):
         return self._figure
 
     def _start(self) -> None:
-        net, spec = self._controls.net, card_spec(self._controls.net, self._controls.spec)
+        net = self._controls.chosen_model
+        spec = card_spec(net, self._controls.spec)
         unit = self._controls.spec.units[0]
         self.status.value = 0
         self.status.say(f"Searching maps of {len(spec.units)} units from {SEEDS} seeds ...")
-        self._search.start(
-            self, lambda check: self.status.attempt(self._draw, net, spec, unit, check)
-        )
+        self._search.start(self, lambda check: self._announced(net, spec, unit, check))
+
+    def _announced(self, net: keras.Model, spec: MapSpec, unit: int, check: Callable) -> None:
+        with self.status.announcing():
+            self._draw(net, spec, unit, check)
 
     def _draw(self, net: keras.Model, spec: MapSpec, unit: int, check: Callable) -> None:
         def on_step(step: int, picture: np.ndarray) -> None:
@@ -88,7 +92,7 @@ class CardView(ipywidgets.VBox):
 
         found = []
         for one in (spec, replace(spec, sign="sad", objective="pre-activation")):
-            found.append(parts.find(net, one, on_step))
+            found.append(optimize(net, one, on_step))
             self.status.value += 1
         known = report.gather(
             net, self._faces, *found, preprocessing=spec.preprocessing, progress=False
