@@ -208,7 +208,7 @@ class Panel(ipywidgets.VBox):
         row = ipywidgets.HBox
         buttons = row([self.render_button, self.stop_button, self.keep_button, self.clear_button])
         columns = (
-            ("0 0 25em", [self.controls, self.toml]),
+            ("0 1 29em", [self.controls, self.toml]),
             ("1 1 22em", [buttons, self.status, self.image, self.links]),
         )
         views = [self.card] if self.card else []

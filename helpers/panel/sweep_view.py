@@ -164,7 +164,7 @@ class SweepView(ipywidgets.VBox):
         large = [self.image, self.links, row([self.keep_button, self.open_button])]
         self.children = [
             heading("Sweep over two axes"),
-            parts.side_by_side([("0 0 25em", axes), ("1 1 22em", run)]),
+            parts.side_by_side([("0 1 29em", axes), ("1 1 22em", run)]),
             parts.side_by_side([("0 1 auto", [self.grid, self.whole_links]), ("1 1 22em", large)]),
         ]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import MILLISECONDS, PANEL, Lab, run_all, set_theme, violations
+from lab import MILLISECONDS, PANEL, Lab, run_all, set_theme, violations
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 

@@ -30,6 +30,7 @@ function render({ model, el }) {
   }
   function fit() {
     const width = model.get("width");
+    image.style.imageRendering = width ? "auto" : "pixelated";
     if (!width && !image.naturalWidth) return;
     const room = Math.min(
       el.clientWidth / image.naturalWidth,
