@@ -22,8 +22,8 @@ figures: .venv/made
 	$(BIN)/python -m helpers.sweeps experiments/experiment2/experiment.toml --model photos
 	$(BIN)/python -m helpers.sweeps experiments/experiment3/experiment.toml --model photos
 	$(RENDER) $(FOLLOW_UPS)
-	@echo; echo "Figures:"; find $(wildcard $(OUTPUT)) -name '*.png' | sort
-	@echo; echo "Pages:"; find $(wildcard $(OUTPUT)) -name '*.html' | sort
+	@echo; echo "Figures:"; find $(OUTPUT) -name '*.png' 2>/dev/null | sort
+	@echo; echo "Pages:"; find $(OUTPUT) -name '*.html' 2>/dev/null | sort
 
 # Replaces the notebooks and figures that are committed.
 renew: .venv/made

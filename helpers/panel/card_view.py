@@ -11,11 +11,11 @@ from helpers import models, plots
 from helpers.images import LabelledImages
 from helpers.maps.spec import MapSpec
 from helpers.measures import report_layer
-from helpers.panel import parts
 from helpers.panel.background import Newest
 from helpers.panel.controls import Controls
-from helpers.panel.elements import Picture, Status, button, heading
-from helpers.plots.map_grids import MapFigure
+from helpers.panel.elements import ImageView, Status, button, heading
+from helpers.plots import MapFigure
+from helpers.sweeps import optimize
 
 OTHER_UNITS = 7
 """Units whose maps the chosen unit's are compared with."""
@@ -36,13 +36,13 @@ class CardView(ipywidgets.VBox):
 
         Args:
             controls: say layer, unit, weights and steps.
-            search: the thread in which the maps are optimized.
+            search: where the maps are searched.
             images: labelled images that the unit is judged against.
         """
         super().__init__()
         self._controls, self._search, self._images = controls, search, images
         self._figure: MapFigure | None = None
-        self.status, self.picture = Status(name="Card progress", max=2), Picture()
+        self.status, self.picture = Status(name="Card progress", max=2), ImageView()
         self.start_button, self.stop_button = button("Unit card"), button("Stop card")
         self.start_button.on_click(lambda _: self.status.attempt(self._start))
         self.stop_button.on_click(lambda _: self._search.stop())
@@ -56,11 +56,12 @@ class CardView(ipywidgets.VBox):
         Raises:
             ValueError: the layer has one unit only, or a value of the controls is not legal.
         """
-        if error := self.status.attempt(self._start) or self._search.result():
-            raise error
+        with self.status.announcing():
+            self._start()
+        self._search.result()
 
     def stopped(self) -> None:
-        """Say that the optimization was stopped."""
+        """Say that the search was stopped."""
         self.status.say("Stopped; the card is not drawn.")
 
     def figure(self) -> MapFigure:
@@ -74,22 +75,24 @@ class CardView(ipywidgets.VBox):
         return self._figure
 
     def _start(self) -> None:
-        model = self._controls.net
+        model = self._controls.chosen_model
         spec = card_spec(model, self._controls.spec)
         unit = self._controls.spec.units[0]
         self.status.value = 0
         self.status.say(f"Optimizing maps of {len(spec.units)} units from {SEEDS} seeds ...")
-        self._search.start(
-            self, lambda check: self.status.attempt(self._draw, model, spec, unit, check)
-        )
+        self._search.start(self, lambda check: self._announced(model, spec, unit, check))
+
+    def _announced(self, model: keras.Model, spec: MapSpec, unit: int, check: Callable) -> None:
+        with self.status.announcing():
+            self._draw(model, spec, unit, check)
 
     def _draw(self, model: keras.Model, spec: MapSpec, unit: int, check: Callable) -> None:
         def on_step(step: int, image: np.ndarray) -> None:
             check()
 
-        happy = parts.find(model, spec, on_step)
+        happy = optimize(model, spec, on_step)
         self.status.value += 1
-        sad = parts.find(model, replace(spec, sign="sad", objective="pre-activation"), on_step)
+        sad = optimize(model, replace(spec, sign="sad", objective="pre-activation"), on_step)
         self.status.value += 1
         report = report_layer(
             model, self._images, happy, sad, preprocessing=spec.preprocessing, progress=False
