@@ -12,9 +12,8 @@ from tqdm.auto import tqdm
 from helpers import maps, models
 from helpers.images import LabelledImages, as_pixels
 from helpers.maps import dataset
-from helpers.maps.dataset import one_weight
+from helpers.maps.dataset import as_grid, one_weight
 from helpers.measures.appearance import APPEARANCE_CLASSES, unit_appearance
-from helpers.measures.grid import as_grid
 from helpers.measures.repeatability import NO_MAP, REPEATABLE, VERDICTS, judge_repeatability
 from helpers.measures.similarity import image_similarity
 from helpers.units import ablation, census, redundancy

@@ -27,9 +27,8 @@ from experiments.architectures.richness import LAST_CONVOLUTION, OUTPUT
 from helpers import faces, files, models
 from helpers.faces import evaluation, training
 from helpers.images import LabelledImages
-from helpers.maps.dataset import one_weight
+from helpers.maps.dataset import as_grid, one_weight
 from helpers.maps.provenance import NUMERICS
-from helpers.measures.grid import as_grid
 from helpers.sweeps import store
 
 PHOTOGRAPHS = "photographs"

@@ -10,7 +10,7 @@ import xarray as xr
 
 from helpers.images import LabelledImages, as_pixels
 from helpers.maps import targets
-from helpers.maps.dataset import PICTURE, one_weight, spec_of
+from helpers.maps.dataset import PICTURE, as_grid, one_weight, spec_of
 from helpers.maps.spec import MINUS_OTHERS
 from helpers.measures.appearance import (
     APPEARANCE_CLASSES,
@@ -21,7 +21,6 @@ from helpers.measures.appearance import (
     measure_images,
 )
 from helpers.measures.displayed import against_data
-from helpers.measures.grid import as_grid
 from helpers.measures.similarity import similarity_between_units, similarity_over_seeds
 from helpers.models.forward import Forward
 from helpers.units.responses import measure_responses

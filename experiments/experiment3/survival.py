@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 
 from helpers.maps import dataset
+from helpers.maps.dataset import as_grid
 from helpers.measures.appearance import STATICKY, high_frequency_share, top
-from helpers.measures.grid import as_grid
 from helpers.measures.repeatability import (
     NO_MAP,
     REPEATABLE,

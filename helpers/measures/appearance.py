@@ -13,8 +13,7 @@ from skimage.feature import structure_tensor
 
 from helpers.images import fit
 from helpers.maps import dataset
-from helpers.maps.dataset import PICTURE
-from helpers.measures.grid import as_grid
+from helpers.maps.dataset import PICTURE, as_grid
 from helpers.measures.repeatability import NO_MAP
 
 PLANE = ("height", "width")

@@ -6,8 +6,7 @@ from scipy.cluster.hierarchy import average, fcluster
 from scipy.spatial.distance import squareform
 
 from helpers.maps import dataset
-from helpers.maps.dataset import one_weight
-from helpers.measures.grid import as_grid
+from helpers.maps.dataset import as_grid, one_weight
 
 STABLE, SEVERAL_FACETS, NOT_REPEATABLE = "stable", "several facets", "not repeatable"
 NO_MAP = "no map"

@@ -8,10 +8,9 @@ import xarray as xr
 
 from helpers import models
 from helpers.images import LabelledImages, as_input
-from helpers.maps.dataset import one_weight
+from helpers.maps.dataset import as_grid, one_weight
 from helpers.measures.appearance import unit_appearance
 from helpers.measures.displayed import against_data
-from helpers.measures.grid import as_grid
 from helpers.measures.repeatability import activation_spread, judge_repeatability
 from helpers.measures.similarity import (
     activation_similarity,

@@ -22,9 +22,8 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from helpers.images import fit
-from helpers.maps.dataset import PICTURE, one_weight, spec_of
+from helpers.maps.dataset import PICTURE, as_grid, one_weight, spec_of
 from helpers.measures.appearance import FLAT, without_frame
-from helpers.measures.grid import as_grid
 from helpers.models import cutting
 from helpers.models.forward import Forward
 from helpers.models.preprocessing import from_pixels

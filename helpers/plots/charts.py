@@ -6,8 +6,9 @@ import pandas as pd
 import xarray as xr
 from matplotlib.colors import to_rgb
 
+from helpers.maps.dataset import as_grid
 from helpers.plots.figure import SMALLEST_TEXT, MapFigure
-from helpers.plots.map_grids import as_grid, grid_dims, label
+from helpers.plots.map_grids import grid_dims, label
 
 COLOURS = ("#1d4ed8", "#c2410c", "#15803d", "#7e22ce", "#475569")
 TITLE = 10

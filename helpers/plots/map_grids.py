@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from helpers.maps import dataset as map_data
+from helpers.maps.dataset import as_grid
 from helpers.plots.figure import DPI, PAGE, SMALLEST_TEXT, MapFigure, sheet, text_size
 from helpers.plots.images import LARGE_SIDE, SMALL_SIDE, display_size, show
 from helpers.plots.recipe import recipe_of
@@ -120,13 +121,6 @@ def contact_sheet(
     return figure
 
 
-def as_grid(dataset: xr.Dataset) -> xr.Dataset:
-    """Bring dims that a selection made scalar back, with length 1."""
-    scalars = [name for name, values in dataset.coords.items() if values.ndim == 0]
-    grid = dataset.expand_dims(scalars)
-    return grid.transpose(*(dim for dim in map_data.GRID if dim in grid.dims), ...)
-
-
 def grid_dims(dataset: xr.Dataset) -> tuple[str, ...]:
     """Dims that maps are spread over: those of a number that each map has."""
     return dataset["activation_raw"].dims
@@ -152,7 +146,7 @@ def numbers(cell: xr.Dataset) -> str:
 
 def remark(cell: xr.Dataset) -> str:
     """What must be known of one map: that it is not raised, and why; else nothing."""
-    if bool(map_data.found(cell)):
+    if bool(map_data.raised(cell)):
         return ""
     return NOT_RAISED if float(cell["gradient_seed"]) else f"{NOT_RAISED}: no gradient"
 

@@ -9,8 +9,9 @@ import xarray as xr
 from PIL import Image
 
 from helpers.files import atomic_write
+from helpers.maps.dataset import as_grid
 from helpers.plots.images import raster
-from helpers.plots.map_grids import as_grid, grid_dims, label, numbers, remark
+from helpers.plots.map_grids import grid_dims, label, numbers, remark
 from helpers.plots.recipe import Recipe, png_text, recipe_of
 
 

@@ -271,7 +271,7 @@ def test_a_silent_unit_is_marked_and_nothing_warns(recwarn):
 
 def test_a_card_is_cleared_when_another_unit_layer_or_model_is_chosen():
     faces = load_faces("rendered", seed=0, people=2, per_person=2)
-    panel = Panel({"a": tiny_net(), "b": tiny_net(seed=1)}, faces=faces, steps=2)
+    panel = Panel({"a": tiny_net(), "b": tiny_net(seed=1)}, images=faces, steps=2)
     panel.render()
     for control, value, is_cleared in (
         (panel.controls.tv_weight, 3, False),
