@@ -10,7 +10,7 @@ import xarray as xr
 
 from helpers.images import LabelledImages, as_pixels
 from helpers.maps import targets
-from helpers.maps.dataset import PICTURE, as_grid, one_weight, spec_of
+from helpers.maps.dataset import IMAGE, as_grid, one_weight, spec_of
 from helpers.maps.spec import MINUS_OTHERS
 from helpers.measures.appearance import (
     APPEARANCE_CLASSES,
@@ -43,7 +43,7 @@ def displayed_outputs(maps: xr.Dataset, model: keras.Model) -> xr.Dataset:
         the others', of the unit that the map is of.
     """
     maps = as_grid(maps)
-    displayed = maps["display"].transpose("unit", ..., *PICTURE)
+    displayed = maps["display"].transpose("unit", ..., *IMAGE)
     pixels = displayed.values.reshape(-1, *displayed.shape[-3:])
     dims = displayed.dims[:-3]
     columns = {}

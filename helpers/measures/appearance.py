@@ -13,7 +13,7 @@ from skimage.feature import structure_tensor
 
 from helpers.images import fit
 from helpers.maps import dataset
-from helpers.maps.dataset import PICTURE, as_grid
+from helpers.maps.dataset import IMAGE, as_grid
 from helpers.measures.repeatability import NO_MAP
 
 PLANE = ("height", "width")
@@ -155,14 +155,14 @@ def spatial_share(images: xr.DataArray) -> xr.DataArray:
     an image of one value.
     """
     whole, part = _without_free_pixel(images), without_frame(images).astype("float64")
-    pattern = ((part - part.mean(PLANE)) ** 2).mean(PICTURE)
-    total = ((whole - whole.mean(PICTURE)) ** 2).mean(PICTURE)
+    pattern = ((part - part.mean(PLANE)) ** 2).mean(IMAGE)
+    total = ((whole - whole.mean(IMAGE)) ** 2).mean(IMAGE)
     return np.minimum(pattern / total.where(total > 0), 1)
 
 
 def brightness(images: xr.DataArray) -> xr.DataArray:
     """Mean over pixels and channels, frame included, in the unit of the input."""
-    return _without_free_pixel(images).mean(PICTURE)
+    return _without_free_pixel(images).mean(IMAGE)
 
 
 def brightness_spread(images: xr.DataArray) -> xr.DataArray:
@@ -199,8 +199,8 @@ def measure_images(pixels: np.ndarray, maps: xr.Dataset) -> xr.Dataset:
     Returns:
         Over `image`, as `measure_appearance`.
     """
-    shape = tuple(maps.sizes[dim] for dim in PICTURE)
-    images = xr.DataArray(fit(pixels, shape), dims=("image", *PICTURE))
+    shape = tuple(maps.sizes[dim] for dim in IMAGE)
+    images = xr.DataArray(fit(pixels, shape), dims=("image", *IMAGE))
     return _numbers(images, images)
 
 
@@ -303,5 +303,5 @@ def _centred_planes(images: xr.DataArray) -> np.ndarray:
 
 
 def _over_leading(images: xr.DataArray, values: np.ndarray) -> xr.DataArray:
-    leading = [dim for dim in images.dims if dim not in PICTURE]
+    leading = [dim for dim in images.dims if dim not in IMAGE]
     return xr.DataArray(values, {d: images[d] for d in leading if d in images.coords}, leading)

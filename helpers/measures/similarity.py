@@ -22,7 +22,7 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from helpers.images import fit
-from helpers.maps.dataset import PICTURE, as_grid, one_weight, spec_of
+from helpers.maps.dataset import IMAGE, as_grid, one_weight, spec_of
 from helpers.measures.appearance import FLAT, without_frame
 from helpers.models import cutting
 from helpers.models.forward import Forward
@@ -110,10 +110,10 @@ def similarity_to_images(maps: xr.Dataset, pixels: np.ndarray) -> xr.DataArray:
         ValueError: more than one TV or LP weight, or not one image of the maps' size per seed.
     """
     displayed = _displayed(maps)
-    shape = displayed.shape[1:2] + tuple(displayed.sizes[dim] for dim in PICTURE)
+    shape = displayed.shape[1:2] + tuple(displayed.sizes[dim] for dim in IMAGE)
     if pixels.shape != shape:
         raise ValueError(f"pixels must have shape {shape}, one image per seed, got {pixels.shape}")
-    images = xr.DataArray(pixels, dims=("seed", *PICTURE))
+    images = xr.DataArray(pixels, dims=("seed", *IMAGE))
     a = _patterns(_inner_planes(displayed))
     b = _patterns(_inner_planes(images))
     values = (a.reshape(-1, *b.shape) * b).sum((-3, -2, -1))
@@ -166,7 +166,7 @@ def activation_similarity(maps: xr.Dataset, model: keras.Model, layer: str | int
     """
     displayed = _displayed(maps)
     cut = from_pixels(cutting.at_layer(model, layer), spec_of(maps).preprocessing)
-    pixels = displayed.transpose("unit", "seed", *PICTURE).values
+    pixels = displayed.transpose("unit", "seed", *IMAGE).values
     pixels = fit(pixels.reshape(-1, *pixels.shape[2:]), cut.input_shape[1:])
     outputs = Forward(cut)(pixels).reshape(len(pixels), -1).astype("float64")
     with np.errstate(invalid="ignore"):
@@ -206,7 +206,7 @@ def _mean_similarity(maps: xr.Dataset, over: str, within: str, shifts: bool) -> 
     maps = as_grid(maps)
     if maps.sizes[over] < 2:
         raise ValueError(f"maps must have at least two of {over}, got {maps.sizes[over]}")
-    result = xr.full_like(maps["display"].isel(dict.fromkeys(PICTURE, 0), drop=True), np.nan, float)
+    result = xr.full_like(maps["display"].isel(dict.fromkeys(IMAGE, 0), drop=True), np.nan, float)
     sizes = [range(maps.sizes[dim]) for dim in ("tv_weight", "lp_weight", within)]
     for tv, lp, i in product(*sizes):
         at = {"tv_weight": tv, "lp_weight": lp, within: i}
