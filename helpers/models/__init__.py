@@ -1,17 +1,21 @@
 """Keras models: load and check them, find layers and units, cut them, say what they expect."""
 
-from helpers.models.cutting import at_layer
-from helpers.models.fast_layers import with_quick_gradients
-from helpers.models.layers import (
-    LayerInfo,
-    check_units,
-    find_layer,
-    unit_count,
-    visualisable_layers,
+from helpers.models.cutting import (
+    Tap,
+    at_layer,
+    before_last,
+    check_gradient,
+    cut_at,
+    with_quick_gradients,
 )
+from helpers.models.inputs import ImageInput, image_shape
+from helpers.models.paths import LayerInfo, check_units, find_layer, layers, unit_count
 from helpers.models.loading import load_model
 from helpers.models.preprocessing import (
+    COLOUR_SPACES,
     PREPROCESSINGS,
+    Preprocessing,
+    Standardized,
     from_pixels,
     input_front,
     resolve_preprocessing,
@@ -20,20 +24,29 @@ from helpers.models.receptive_fields import ReceptiveField, receptive_field
 from helpers.models.weights import reinitialised, weight_digest
 
 __all__ = [
+    "COLOUR_SPACES",
+    "ImageInput",
     "LayerInfo",
     "PREPROCESSINGS",
+    "Preprocessing",
     "ReceptiveField",
+    "Standardized",
+    "Tap",
     "at_layer",
+    "before_last",
+    "check_gradient",
     "check_units",
+    "cut_at",
     "find_layer",
     "from_pixels",
+    "image_shape",
     "input_front",
+    "layers",
     "load_model",
     "receptive_field",
     "reinitialised",
     "resolve_preprocessing",
     "unit_count",
-    "visualisable_layers",
     "weight_digest",
     "with_quick_gradients",
 ]
