@@ -75,10 +75,10 @@ def convolutions(tool: str, net: str, layer: str, batch: int, repeats: int) -> d
 
 def layers(tool: str, net: str) -> dict:
     """Units of every convolution and dense layer."""
-    from helpers.models.layers import visualisable_layers
+    from helpers import models
 
     kinds = ("Conv2D", "Dense")
-    infos = visualisable_layers(_load(net))
+    infos = models.layers(_load(net))
     return {"units": {info.name: info.units for info in infos if info.kind in kinds}}
 
 

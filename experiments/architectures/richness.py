@@ -145,7 +145,7 @@ def pruned(
 
 
 def _of_kind(model: keras.Model, kind: str) -> list[str]:
-    return [info.name for info in models.visualisable_layers(model) if info.kind == kind]
+    return [info.name for info in models.layers(model) if info.kind == kind]
 
 
 def _search(model, faces, layer, how: MapSettings, *, is_output: bool) -> xr.Dataset:

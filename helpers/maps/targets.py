@@ -10,8 +10,6 @@ import tensorflow as tf
 
 from helpers import models
 from helpers.maps.spec import MINUS_OTHERS, MapSpec
-from helpers.models import cutting
-from helpers.models.preprocessing import from_pixels
 
 MOST_PICTURES = 64
 """Pictures measured at once."""
@@ -85,10 +83,11 @@ class _Net:
 
 @lru_cache(maxsize=8)
 def _target(net: _Net, layer: str, objective: str, preprocessing) -> keras.Model:
-    cut = cutting.at_layer(net.model, layer, pre_activation=objective != "activation")
+    tap = models.Tap(layer, pre_activation=objective != "activation")
+    cut = models.cut_at(net.model, [tap], preprocessing=preprocessing)
     if objective == MINUS_OTHERS:
         cut = keras.Model(cut.inputs[0], _minus_others(cut.outputs[0]))
-    return from_pixels(cut, preprocessing)
+    return cut
 
 
 def _minus_others(z: keras.KerasTensor) -> keras.KerasTensor:

@@ -95,7 +95,7 @@ def gather(
     alike = {"": similarity.as_pictures(happy, shifts=is_local, progress=progress)}
     if is_local:
         alike["texture_"] = similarity.as_textures(happy)
-    deeper = [info.name for info in models.visualisable_layers(model)][:-1]
+    deeper = [info.name for info in models.layers(model)][:-1]
     if layer in deeper[:-1]:
         alike["deeper_"] = similarity.to_the_net(happy, model, deeper[-1])
     repeat = {name: repeatability.repeatability(happy, alike[name]) for name in alike}

@@ -9,7 +9,14 @@ from helpers.models.cutting import (
     with_quick_gradients,
 )
 from helpers.models.inputs import ImageInput, image_shape
-from helpers.models.paths import LayerInfo, check_units, find_layer, layers, unit_count
+from helpers.models.paths import (
+    LayerInfo,
+    check_units,
+    find_layer,
+    keras_layer,
+    layers,
+    unit_count,
+)
 from helpers.models.loading import load_model
 from helpers.models.preprocessing import (
     COLOUR_SPACES,
@@ -41,6 +48,7 @@ __all__ = [
     "from_pixels",
     "image_shape",
     "input_front",
+    "keras_layer",
     "layers",
     "load_model",
     "receptive_field",

@@ -150,6 +150,9 @@ def with_quick_gradients(model: keras.Model) -> keras.Model:
         model: as `cut_at` returns it, alone or inside of a Functional model; or any model, which is
             then cut at its outputs.
     """
+    if isinstance(model.layers[-1], Cut):
+        pixels = keras.Input(model.input_shape[1:], dtype="float32", name="pixels")
+        return _as_model(pixels, model.layers[-1].with_quick_gradients())
     if any(isinstance(layer, Cut) for layer in model.layers):
         return keras.models.clone_model(
             model,

@@ -1,7 +1,7 @@
 """The layers of a model that have units, nested models included, found by path or index."""
 
 import difflib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -27,7 +27,6 @@ class LayerInfo:
         units: length of the last axis of the output; None where the layer has no units.
         output_shape: (units,), (tokens, units), (height, width, units) or (depth, height, width,
             units), without the batch; None where a size is open.
-        layer: the layer itself.
     """
 
     index: int | None
@@ -35,7 +34,6 @@ class LayerInfo:
     kind: str
     units: int | None
     output_shape: tuple[int | None, ...]
-    layer: keras.Operation = field(repr=False, compare=False)
 
 
 def layers(model: keras.Model) -> tuple[LayerInfo, ...]:
@@ -43,14 +41,17 @@ def layers(model: keras.Model) -> tuple[LayerInfo, ...]:
 
     A layer has units when its output has 2 to 5 axes with the batch, the last of a known length,
     and is its own: not that of an input, a preprocessing, a Flatten, a Dropout or another layer
-    that hands units on. An operation that is no layer counts where it gives an output of the model.
+    that hands units on, nor of what keeps the channels of the input before any layer with weights.
+    An operation that is no layer counts where it gives an output of the model.
     """
     graph = graph_of(model)
-    infos = [
-        _info(call)
-        for call in graph.calls
-        if isinstance(call.operation, keras.Layer) or set(call.outputs) & set(graph.outputs)
-    ]
+    infos, pixels = [], set(graph.inputs)
+    for call in graph.calls:
+        info = _info(call)
+        if _hands_pixels_on(call, pixels):
+            pixels.update(call.outputs)
+        elif isinstance(call.operation, keras.Layer) or set(call.outputs) & set(graph.outputs):
+            infos.append(info)
     return tuple(info for info in infos if info.units is not None)
 
 
@@ -64,6 +65,11 @@ def find_layer(model: keras.Model, layer: str | int) -> LayerInfo:
         ValueError: no such layer; the message lists those that have units.
     """
     return _info(find_call(model, graph_of(model), layer))
+
+
+def keras_layer(model: keras.Model, layer: str | int) -> keras.Operation:
+    """The layer itself; arguments and errors as `find_layer`."""
+    return find_call(model, graph_of(model), layer).operation
 
 
 def find_call(model: keras.Model, graph: Graph, layer: str | int) -> Call:
@@ -172,13 +178,19 @@ def _info(call: Call) -> LayerInfo:
     shape = call.outputs[0].shape if call.outputs else ()
     kind = type(call.operation)
     units = shape[-1] if 2 <= len(shape) <= 5 and not _hands_on(kind) else None
-    return LayerInfo(call.index, call.path, kind.__name__, units, shape[1:], call.operation)
+    return LayerInfo(call.index, call.path, kind.__name__, units, shape[1:])
 
 
 def _hands_on(kind: type) -> bool:
     packages = {part for base in kind.__mro__ for part in _keras_package(base)}
     passive = keras.layers.InputLayer | keras.layers.Identity
     return issubclass(kind, passive) or not packages.isdisjoint(PACKAGES_WITHOUT_UNITS)
+
+
+def _hands_pixels_on(call: Call, pixels: set) -> bool:
+    has_weights = bool(getattr(call.operation, "weights", ()))
+    channels = [value.shape[-1:] for value in (*call.inputs, *call.outputs)]
+    return pixels.issuperset(call.inputs) and not has_weights and len(set(channels)) == 1
 
 
 def _keras_package(kind: type) -> list[str]:

@@ -10,6 +10,7 @@ from keras import layers
 from helpers.models import cutting
 from helpers.models.graph import graph_of
 from helpers.models.inputs import image_input
+from helpers.models.lambdas import Arithmetic
 from helpers.models.paths import find_call, info_of, with_units
 
 SLIDING = (
@@ -21,6 +22,7 @@ SLIDING = (
 )
 IN_PLACE = (
     *cutting.ACTIVATION_LAYERS,
+    Arithmetic,
     layers.Add,
     layers.Average,
     layers.BatchNormalization,
@@ -38,6 +40,12 @@ IN_PLACE = (
     layers.Subtract,
 )
 """Layers whose output at a position follows from their inputs at that position only."""
+OPERATIONS_IN_PLACE = (
+    *cutting.ACTIVATION_OPERATIONS, "Absolute", "Add", "Cast", "Clip", "Divide", "Exp", "Log",
+    "Maximum", "Minimum", "Multiply", "Negative", "Power", "Sqrt", "Square", "Subtract",
+    "TrueDivide",
+)  # fmt: skip
+"""Class names of Keras's operations of the same kind."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,8 @@ def receptive_field(
 
 
 def _after(operation, before: ReceptiveField, whole: ReceptiveField, shape) -> ReceptiveField:
-    if before == whole or isinstance(operation, IN_PLACE):
+    is_in_place = isinstance(operation, IN_PLACE)
+    if before == whole or is_in_place or type(operation).__name__ in OPERATIONS_IN_PLACE:
         return before
     if isinstance(operation, layers.ZeroPadding2D | layers.Cropping2D):
         is_padding = isinstance(operation, layers.ZeroPadding2D)

@@ -189,7 +189,7 @@ class Controls(ipywidgets.VBox):
             self._moved()
 
     def _choose_model(self) -> None:
-        infos = models.visualisable_layers(self.net)
+        infos = models.layers(self.net)
         self.layer.options = [
             (f"{info.name} ({info.kind}, {info.units} units)", info.name) for info in infos
         ]

@@ -82,7 +82,7 @@ def preprocessing(net: keras.Model, choice: str, typed: str) -> Preprocessing:
 
 def _with_units(net: Net) -> keras.Model:
     loaded = models.load_model(net)
-    if not models.visualisable_layers(loaded):
+    if not models.layers(loaded):
         raise ValueError(f"model must have a layer with units, got none in {loaded.name!r}")
     return loaded
 

@@ -52,7 +52,7 @@ def without(
     labels = evaluation.truth(faces, poses=poses)[0]
     pixels = as_input(faces.images, model.input_shape[1:])
     switch = Switch(models.unit_count(model, layer))
-    net = _with_switch(model, models.find_layer(model, layer), switch)
+    net = _with_switch(model, models.keras_layer(model, layer), switch)
     if fill == "mean":
         responses = measure_responses(model, faces, layer, progress=False)
         switch.fill.assign(responses["activation"].mean("image").values)

@@ -32,7 +32,7 @@ def unit_statistics(
         images, and `silent` (layer, unit), the share (0..1) of the images on which the unit's
         activation is above 0 at no position.
     """
-    infos = models.visualisable_layers(model)
+    infos = models.layers(model)
     names = [info.name for info in infos]
     shape = (len(infos), len(OBJECTIVES), max(info.units for info in infos))
     dims = ("layer", "objective", "unit")
