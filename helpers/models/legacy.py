@@ -611,8 +611,10 @@ def _set_from_archive(builder: _Builder, model: keras.Model, group) -> None:
         times[stem] += 1
         if isinstance(layer, keras.Model):
             _set_from_archive(builder, layer, part)
-        else:
-            _set(layer, layer.name, _arrays(part))
+        elif _set_by_attribute(layer, part, layer.name) != len(layer.weights):
+            raise ValueError(f"the weights of layer {layer.name!r} do not fit")
+        elif isinstance(layer, layers.Normalization):
+            layer.finalize_state()
 
 
 def _snake(name: str) -> str:
@@ -639,14 +641,23 @@ def _has_arrays(group) -> bool:
     return bool(found)
 
 
-def _arrays(group) -> list[np.ndarray]:
-    """The arrays of one layer: its own in their order, then those of layers inside."""
+def _set_by_attribute(layer: keras.Layer, group, name: str) -> int:
+    """Set a layer's own arrays and, by the attribute each is, those of layers inside; how many."""
     own = group.get("vars", {})
     arrays = [np.asarray(own[key]) for key in sorted(own, key=int)]
+    variables = layer._trainable_variables + layer._non_trainable_variables
+    if isinstance(layer, layers.Normalization):
+        arrays = arrays[: len(variables)]  # Keras 2 also counted the images
+    if [tuple(one.shape) for one in variables][: len(arrays)] != [one.shape for one in arrays]:
+        raise ValueError(f"the weights of layer {name!r} do not fit")
+    for variable, array in zip(variables, arrays, strict=False):
+        variable.assign(array)
+    count = len(arrays)
     for key in group:
-        if key != "vars":
-            arrays += _arrays(group[key])
-    return arrays
+        inner = getattr(layer, key, getattr(layer, f"_{key}", None))
+        if isinstance(inner, keras.Layer):
+            count += _set_by_attribute(inner, group[key], name)
+    return count
 
 
 def _attribute(group, name: str) -> list:

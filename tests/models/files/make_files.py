@@ -1,11 +1,12 @@
-"""Makes the files beside it, with Keras 2 (`pip install tf_keras`); run in a folder of its own.
+"""Makes keras_2.zip beside it with Keras 2 (in an environment of its own: pip install tf_keras).
 
-Each file NAME.h5 or NAME.keras has random weights of a fixed seed and NAME.npz: `x`, an input, and
-`y`, what Keras 2 gives for it. Several inputs or outputs are x0, x1 ... and y0, y1 ...
+Each NAME.h5 or NAME.keras in it has random weights of a fixed seed, and NAME.npz the inputs x0, x1
+... and what Keras 2 gives for them, y0, y1 ...
 """
 
 import json
-import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -14,7 +15,7 @@ import tensorflow as tf
 import tf_keras as keras
 from tf_keras import layers
 
-HERE = Path(sys.argv[1])
+HERE = Path(tempfile.mkdtemp())
 
 
 def separable():
@@ -46,6 +47,25 @@ def separable():
             layers.Softmax(),
         ]
     )
+
+
+def old_activations():
+    """Activation functions that Keras 3 defines otherwise, or has under other names."""
+    i = keras.Input((8, 8, 3))
+    x = layers.Rescaling(1 / 255)(i)
+    x = layers.Conv2D(4, 3, activation="hard_sigmoid")(x)
+    x = layers.Activation("swish")(layers.Conv2D(4, 1)(x))
+    x = layers.Conv2D(4, 1, activation=layers.LeakyReLU(alpha=0.3))(x)
+    x = layers.TimeDistributed(layers.Dense(3, activation="gelu"))(layers.Reshape((36, 4))(x))
+    x = layers.Bidirectional(layers.GRU(3, recurrent_activation="hard_sigmoid"))(x)
+    shared = layers.Dense(6, activation=tf.nn.relu6)
+    return keras.Model(i, layers.Multiply()([shared(x), shared(shared(x))]))
+
+
+def normalization():
+    first = layers.Normalization()
+    first.adapt(np.random.default_rng(0).beta(2, 2, (50, 8, 8, 3)).astype("float32"))
+    return keras.Sequential([keras.Input((8, 8, 3)), first, layers.Conv2D(2, 3)])
 
 
 def nested():
@@ -134,7 +154,8 @@ def unknown_class():
 
 
 MODELS = {
-    "separable": separable, "nested": nested, "mixed": mixed, "operations": operations,
+    "separable": separable, "old_activations": old_activations, "normalization": normalization,
+    "nested": nested, "mixed": mixed, "operations": operations,
     "arithmetic_lambda": arithmetic_lambda, "code_lambda": code_lambda,
     "unknown_class": unknown_class,
 }  # fmt: skip
@@ -145,7 +166,7 @@ def randomised(model):
     model.set_weights(
         [
             draw.uniform(0.5, 1.5, w.shape) if "variance" in v.name or "gamma" in v.name
-            else draw.normal(0, 0.3, w.shape) if w.dtype.kind == "f" else w
+            else draw.normal(0, 0.3, w.shape) if w.dtype.kind == "f" and v.name != "mean:0" else w
             for v, w in zip(model.weights, model.get_weights())
         ]
     )  # fmt: skip
@@ -243,6 +264,12 @@ def main():
             model.save(HERE / f"{name}.keras")
     randomised(separable()).save_weights(HERE / "only.weights.h5")
     keras_1()
+    with zipfile.ZipFile(
+        Path(__file__).with_name("keras_2.zip"), "w", zipfile.ZIP_DEFLATED, compresslevel=9
+    ) as archive:
+        for path in sorted(HERE.iterdir()):
+            archive.write(path, path.name)
 
 
-main()
+if __name__ == "__main__":
+    main()
