@@ -344,7 +344,7 @@ def _before_activation(call: Call) -> _Reading:
     return _Reading(call, call.outputs[0], linear)
 
 
-def _changed(layer: keras.Layer, **attributes) -> keras.Layer:
+def _changed(layer: keras.Layer, /, **attributes) -> keras.Layer:
     """The same layer, weights shared, but for some attributes; `layer` stays as it is."""
     other = object.__new__(type(layer))
     vars(other).update(vars(layer) | attributes)

@@ -110,8 +110,9 @@ def receptive_field(
 
 
 def _after(operation, before: ReceptiveField, whole: ReceptiveField, shape) -> ReceptiveField:
-    is_in_place = isinstance(operation, IN_PLACE)
-    if before == whole or is_in_place or type(operation).__name__ in OPERATIONS_IN_PLACE:
+    kind = type(operation).__name__
+    is_in_place = isinstance(operation, IN_PLACE) or kind in OPERATIONS_IN_PLACE
+    if before == whole or is_in_place or (kind.startswith("Random") and kind != "RandomCrop"):
         return before
     if isinstance(operation, layers.ZeroPadding2D | layers.Cropping2D):
         is_padding = isinstance(operation, layers.ZeroPadding2D)

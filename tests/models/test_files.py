@@ -49,8 +49,9 @@ def test_a_loaded_model_gives_what_keras_2_gave(files, name):
 def test_what_opens_can_be_cut(files):
     model = models.load_model(files / "nested.h5")
     names = [info.name for info in models.layers(model)]
-    assert {"base/stem.conv", "base/block/conv2d_1", "base/block#2/conv2d_1", "age"} <= set(names)
-    cut = models.cut_at(model, [models.Tap("base/block#2/conv2d_1"), models.Tap("kind", True)])
+    (second,) = (name for name in names if name.startswith("base/block#2/conv2d"))
+    assert {"base/stem.conv", second.replace("#2", ""), "kind", "age"} <= set(names)
+    cut = models.cut_at(model, [models.Tap(second), models.Tap("kind", True)])
     assert [tuple(x.shape) for x in cut.outputs] == [(None, 10, 10, 4), (None, 3)]
 
 
