@@ -9,6 +9,7 @@ from helpers.models.cutting import (
     with_quick_gradients,
 )
 from helpers.models.inputs import ImageInput, image_shape
+from helpers.models.loading import load_model
 from helpers.models.paths import (
     LayerInfo,
     check_units,
@@ -17,7 +18,6 @@ from helpers.models.paths import (
     layers,
     unit_count,
 )
-from helpers.models.loading import load_model
 from helpers.models.preprocessing import (
     COLOUR_SPACES,
     PREPROCESSINGS,

@@ -25,8 +25,23 @@ ACTIVATION_LAYERS = (
     keras.layers.ReLU,
     keras.layers.Softmax,
 )
-ACTIVATION_OPERATIONS = ("Relu", "Relu6", "Elu", "Selu", "Gelu", "Silu", "Sigmoid", "HardSigmoid",
-    "HardSilu", "LeakyRelu", "LogSoftmax", "Softmax", "Softplus", "Softsign", "Tanh")
+ACTIVATION_OPERATIONS = (
+    "Relu",
+    "Relu6",
+    "Elu",
+    "Selu",
+    "Gelu",
+    "Silu",
+    "Sigmoid",
+    "HardSigmoid",
+    "HardSilu",
+    "LeakyRelu",
+    "LogSoftmax",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "Tanh",
+)
 """Class names of Keras's operations that are activation functions."""
 
 
@@ -362,5 +377,7 @@ def _as_model(pixels, cut: Cut, size: Sequence[int] | None = None) -> keras.Mode
                 raise ValueError("the image falls into several examples")
     except Exception as error:
         where = f" at size {tuple(size)}" if size else ""
-        raise ValueError(f"layer {cut.name!r} cannot be computed{where}: {in_short(error, 160)}") from error
+        raise ValueError(
+            f"layer {cut.name!r} cannot be computed{where}: {in_short(error, 160)}"
+        ) from error
     return model

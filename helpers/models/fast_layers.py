@@ -40,8 +40,10 @@ def quick_call(layer: keras.Operation) -> Callable | None:
 
 def is_plain(layer: keras.Operation) -> bool:
     """Whether a layer's output is `activation(product(layer, x, kernel) + bias)`, in float32."""
-    return _is_untouched(layer) and type(layer) in (layers.Conv2D, layers.Dense) and (
-        layer.compute_dtype == "float32"
+    return (
+        _is_untouched(layer)
+        and type(layer) in (layers.Conv2D, layers.Dense)
+        and (layer.compute_dtype == "float32")
     )
 
 

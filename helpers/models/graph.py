@@ -62,7 +62,7 @@ class Call:
             for symbol, value in zip(self.node.input_tensors, self.inputs, strict=True)
         }
         arguments, options = self.node.arguments.fill_in(tensors)
-        if getattr(self.operation, "_call_has_training_arg", False):
+        if isinstance(self.operation, keras.Layer):  # reaches the layers inside of it too
             options = options | {"training": False}
         return keras.tree.flatten((operation or self.operation)(*arguments, **options))
 
@@ -147,18 +147,18 @@ def traced(model: keras.Layer, *arguments, **options) -> keras.Model | None:
     Raises:
         Exception: whatever `call` raises when it is given symbols.
     """
-    structure = (arguments, options)
+    structure = (arguments, {key: value for key, value in options.items() if key != "training"})
     symbols = [x for x in keras.tree.flatten(structure) if _is_symbol(x)]
     inputs = {id(x): keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in symbols}
-    if getattr(model, "_call_has_training_arg", False):
-        structure = (arguments, options | {"training": False})
+    mode = {"training": False}
     filled, named = keras.tree.map_structure(lambda x: inputs.get(id(x), x), structure)
     with _nodes_kept(model):
-        outputs = model.call(*filled, **named)
+        takes_mode = getattr(model, "_call_has_training_arg", False)
+        outputs = model.call(*filled, **named, **(mode if takes_mode else {}))
         function = keras.Model(list(inputs.values()), outputs, name=model.name)
     noise = {id(x): random_data(x.shape, x.dtype) for x in symbols}
     filled, named = keras.tree.map_structure(lambda x: noise.get(id(x), x), structure)
-    expected = keras.tree.flatten(model(*filled, **named))
+    expected = keras.tree.flatten(model(*filled, **named, **mode))
     given = keras.tree.flatten(function([noise[id(x)] for x in symbols], training=False))
     return function if same(expected, given) else None
 

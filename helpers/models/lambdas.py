@@ -37,9 +37,11 @@ def arithmetic(function) -> Program | None:
     """
     if isinstance(function, dict):
         inside = function.get("config", {})
-        function = [inside.get(key) for key in ("code", "defaults", "closure")] if (
-            isinstance(inside, dict)
-        ) else None
+        function = (
+            [inside.get(key) for key in ("code", "defaults", "closure")]
+            if (isinstance(inside, dict))
+            else None
+        )
     if not isinstance(function, list) or not isinstance(function[0], str) or any(function[1:]):
         return None
     for decode in (_from_base_64, lambda text: text.encode("latin1")):

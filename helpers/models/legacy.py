@@ -489,8 +489,9 @@ OPERATIONS: dict[str, Callable] = {
     "nn.leaky_relu": lambda features, alpha=0.2: ops.leaky_relu(features, alpha),
     "nn.softmax": lambda logits, axis=-1: ops.softmax(logits, axis),
     "nn.bias_add": lambda x, bias, data_format="NHWC": ops.add(x, np.asarray(bias, "float32")),
-    "nn.l2_normalize": lambda x, axis=None, epsilon=1e-12: x
-    * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis, keepdims=True), epsilon)),
+    "nn.l2_normalize": lambda x, axis=None, epsilon=1e-12: (
+        x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis, keepdims=True), epsilon))
+    ),
     "math.reduce_mean": lambda x, axis=None, keepdims=False: ops.mean(x, axis, keepdims),
     "math.reduce_sum": lambda x, axis=None, keepdims=False: ops.sum(x, axis, keepdims),
     "math.reduce_max": lambda x, axis=None, keepdims=False: ops.max(x, axis, keepdims),
@@ -594,7 +595,9 @@ def _set(layer: keras.Layer, name: str, arrays: list[np.ndarray]) -> None:
 
 def _set_from_archive(builder: _Builder, model: keras.Model, group) -> None:
     """Set the weights of a `.keras` file: groups by class and number, in the layers' order."""
-    holder = next((key for key in ("layers", "_layer_checkpoint_dependencies") if key in group), None)
+    holder = next(
+        (key for key in ("layers", "_layer_checkpoint_dependencies") if key in group), None
+    )
     if holder is None:
         raise ValueError("its weights are stored in a way that is not read here")
     parts = group[holder]

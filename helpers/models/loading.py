@@ -1,6 +1,5 @@
 """Keras models from files or from memory, checked."""
 
-import json
 import re
 import zipfile
 from pathlib import Path
@@ -158,7 +157,9 @@ def _reason(path: Path, error: Exception, trusted: bool) -> str:
         )
     if "bad marshal data" in text:
         return "its Lambda layer is of another Python version. Build the model in code"
-    unknown = re.search(r"[Uu]nknown (?:layer|object)[^'\"]*['\"](\w+)|locate (?:class|function) '(\w+)'", text)
+    unknown = re.search(
+        r"[Uu]nknown (?:layer|object)[^'\"]*['\"](\w+)|locate (?:class|function) '(\w+)'", text
+    )
     if unknown:
         return unknown_class(unknown.group(1) or unknown.group(2))
     return in_short(error, 190)

@@ -113,7 +113,7 @@ def input_front(preprocessing: Preprocessing) -> Callable:
         preprocessing: what `resolve_preprocessing` returns.
     """
     if isinstance(preprocessing, keras.layers.Layer | keras.Model):
-        return lambda pixels: preprocessing(pixels, **_not_training(preprocessing))
+        return lambda pixels: preprocessing(pixels, training=False)
     if callable(preprocessing):
         return preprocessing
     if preprocessing == "caffe":
@@ -162,10 +162,6 @@ def from_pixels(model: keras.Model, preprocessing: Preprocessing | None = None) 
 
 def _rescaling(scale, offset) -> keras.layers.Layer:
     return keras.layers.Rescaling(scale, offset, dtype="float32")
-
-
-def _not_training(layer: keras.Layer) -> dict:
-    return {"training": False} if getattr(layer, "_call_has_training_arg", False) else {}
 
 
 def _needs_numbers(preprocessing) -> bool:
@@ -228,14 +224,16 @@ def _inferred(graph: Graph, image: ImageInput) -> str:
     answers = {_range_of(ends) for _, ends in reached}
     if len(answers) == 1 and (answer := answers.pop()):
         return answer
-    first = reached[0][0] if reached else "its outputs"
+    where = f" before {reached[0][0]!r}" if reached else ""
     raise ValueError(
-        f"preprocessing must be given, as the numbers before {first!r} do not tell what the model"
-        f" takes: {LIKELY}"
+        f"preprocessing must be given, as the numbers{where} do not tell what the model takes:"
+        f" {LIKELY}"
     )
 
 
-def _through_the_front(graph: Graph, value: Value, image: ImageInput) -> list[tuple[str, np.ndarray]]:
+def _through_the_front(
+    graph: Graph, value: Value, image: ImageInput
+) -> list[tuple[str, np.ndarray]]:
     """What enters the first calls with weights, when the image is even.
 
     Returns:

@@ -60,7 +60,8 @@ def reinitialised(model: keras.Model, *, seed: int) -> keras.Model:
         copy = keras.models.clone_model(model, clone_function=_copied, recursive=True)
         copy.set_weights(model.get_weights())
         noise = [random_data(x.shape, x.dtype) for x in graph_of(model).inputs]
-        is_same = same(*(keras.tree.flatten(one(_arranged(one, noise))) for one in (model, copy)))
+        outputs = [one(_arranged(one, noise), training=False) for one in (model, copy)]
+        is_same = same(*map(keras.tree.flatten, outputs))
     except Exception as error:
         raise ValueError(
             f"model must be made again from its configuration for new weights, and {model.name!r}"
@@ -76,7 +77,10 @@ def reinitialised(model: keras.Model, *, seed: int) -> keras.Model:
 
 
 def _arranged(model: keras.Model, values: list):
-    return keras.tree.pack_sequence_as(model.input, values)
+    structure = (
+        [x.name for x in model.inputs] if isinstance(model, keras.Sequential) else model.input
+    )
+    return keras.tree.pack_sequence_as(structure, values)
 
 
 def _copied(layer: keras.Layer, **changes) -> keras.Layer:

@@ -49,7 +49,7 @@ def test_a_net_with_a_rescaling_inside_takes_pixels_as_it_is():
 
 
 def test_the_preprocessing_is_never_guessed():
-    with pytest.raises(ValueError, match="preprocessing must be given.*caffe.*'activation"):
+    with pytest.raises(ValueError, match="preprocessing must be given.*'0..1'.*caffe"):
         from_pixels(bare_net())
 
 

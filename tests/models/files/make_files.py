@@ -73,7 +73,8 @@ def nested():
     x = layers.Conv2D(4, 3, name="stem/conv")(i)
     x = layers.BatchNormalization(name="stem/bn")(x)
     block = keras.Sequential(
-        [layers.Conv2D(4, 3, padding="same"), layers.BatchNormalization(), layers.ReLU()], name="block"
+        [layers.Conv2D(4, 3, padding="same"), layers.BatchNormalization(), layers.ReLU()],
+        name="block",
     )
     x = layers.Add()([block(x), x])
     x = block(x)
@@ -167,7 +168,7 @@ def randomised(model):
         [
             draw.uniform(0.5, 1.5, w.shape) if "variance" in v.name or "gamma" in v.name
             else draw.normal(0, 0.3, w.shape) if w.dtype.kind == "f" and v.name != "mean:0" else w
-            for v, w in zip(model.weights, model.get_weights())
+            for v, w in zip(model.weights, model.get_weights(), strict=True)
         ]
     )  # fmt: skip
     return model
@@ -250,7 +251,7 @@ def keras_1():
             names = [f"{name}_{weight}:0".encode() for weight in weights.get(name, ())]
             part.attrs["weight_names"] = names
             if names:
-                for weight, values in zip(names, next(with_weights).get_weights()):
+                for weight, values in zip(names, next(with_weights).get_weights(), strict=True):
                     part[weight] = values
     store("keras_1", model)
 
