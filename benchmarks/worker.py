@@ -75,10 +75,10 @@ def convolutions(tool: str, model: str, layer: str, batch: int, repeats: int) ->
 
 def layers(tool: str, model: str) -> dict:
     """Units of every convolution and dense layer."""
-    from helpers.models.layers import visualisable_layers
+    from helpers.models import layers as model_layers
 
     weighted = ("Conv2D", "Dense")
-    infos = visualisable_layers(_load(model))
+    infos = model_layers(_load(model))
     return {"units": {info.name: info.units for info in infos if info.kind in weighted}}
 
 

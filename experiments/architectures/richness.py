@@ -156,7 +156,7 @@ def prune(
 
 
 def _of_type(model: keras.Model, layer_type: str) -> list[str]:
-    return [info.name for info in models.visualisable_layers(model) if info.kind == layer_type]
+    return [info.name for info in models.layers(model) if info.kind == layer_type]
 
 
 def _optimize(model, images, layer, how: MapSettings, *, is_output: bool) -> xr.Dataset:

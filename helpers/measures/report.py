@@ -101,7 +101,7 @@ def report_layer(
     similarities = {"": image_similarity(happy, shifts=is_local, progress=progress)}
     if is_local:
         similarities["texture_"] = texture_similarity(happy)
-    before_output = [info.name for info in models.visualisable_layers(model)][:-1]
+    before_output = [info.name for info in models.layers(model)][:-1]
     if layer in before_output[:-1]:
         similarities["deeper_"] = activation_similarity(happy, model, before_output[-1])
     judged = {name: judge_repeatability(happy, values) for name, values in similarities.items()}

@@ -208,7 +208,7 @@ class Controls(ipywidgets.VBox):
             self._moved()
 
     def _choose_model(self) -> None:
-        infos = models.visualisable_layers(self.chosen_model)
+        infos = models.layers(self.chosen_model)
         self.layer.options = [
             (f"{info.name} ({info.kind}, {info.units} units)", info.name) for info in infos
         ]

@@ -82,7 +82,7 @@ def preprocessing(model: keras.Model, choice: str, typed: str) -> Preprocessing:
 
 def _with_units(model: Model) -> keras.Model:
     loaded = models.load_model(model)
-    if not models.visualisable_layers(loaded):
+    if not models.layers(loaded):
         raise ValueError(f"model must have a layer with units, got none in {loaded.name!r}")
     return loaded
 

@@ -52,7 +52,7 @@ def ablate(
     groups = [models.check_units(model, layer, list(group)) for group in groups]
     labels, pixels = images.labels, as_input(images.images, model.input_shape[1:])
     switch = Switch(models.unit_count(model, layer))
-    switched = _with_switch(model, models.find_layer(model, layer), switch)
+    switched = _with_switch(model, models.keras_layer(model, layer), switch)
     forward = Forward(from_pixels(switched, preprocessing))
     if fill == "mean":
         responses = measure_responses(

@@ -47,7 +47,7 @@ def unit_statistics(
         has fewer units: what `activation_scale` returns. And over (layer, unit) `inactive`, the
         share (0..1) of the images on which the unit's activation is above 0 at no position.
     """
-    names = [info.name for info in models.visualisable_layers(model)]
+    names = [info.name for info in models.layers(model)]
     layers = []
     for name in tqdm(names, desc="unit statistics", disable=not progress):
         responses = [

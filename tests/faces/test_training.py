@@ -47,7 +47,7 @@ def trained(seed=1, epochs=2, poses=False, **options):
 
 def test_the_net_is_the_posts():
     net = training.build_net((60, 64, 1), seed=0)
-    infos = {one.name: one for one in models.visualisable_layers(net)}
+    infos = {one.name: one for one in models.layers(net)}
     units = {name: one.units for name, one in infos.items() if one.kind != "MaxPooling2D"}
     assert units == {
         "conv2d_1": 32, "conv2d_2": 32, "conv2d_3": 64, "dense_1": 64, "dense_2": 32, "dense_3": 2,
