@@ -302,16 +302,25 @@ def _title(dataset: xr.Dataset, drawn: Sequence[str], title: str) -> str:
     attributes = dataset.attrs
     name = {"sad": "SadMaps", "happy": "HappyMaps"}.get(attributes.get("sign"), "Maps")
     fixed = [label(dim, dataset[dim].values[0]) for dim in grid_dims(dataset) if dim not in drawn]
-    subject = f"{name} of {attributes['layer']} ({attributes['objective']})"
+    layer = _of_layer(dataset)
+    subject = f"{name} of {layer}" if layer else name
     how = [f"{attributes['steps']} steps", attributes.get("engine", "")]
     details = ", ".join(part for part in [subject, *fixed, *how] if part)
     return "\n".join(line for line in (title, details, EXPLANATION) if line)
 
 
+def _of_layer(dataset: xr.Dataset) -> str:
+    """The layer and the objective, where all maps of a Dataset share them."""
+    if "layer" not in dataset.attrs:
+        return ""
+    return f"{dataset.attrs['layer']} ({dataset.attrs['objective']})"
+
+
 def _alt(dataset: xr.Dataset, text: str) -> str:
     raw, display = dataset["activation_raw"], dataset["activation_display"]
+    layer = _of_layer(dataset)
     return (
-        f"{text} {dataset.attrs['layer']}, {dataset.attrs['objective']}: raw maps reach"
+        f"{text} {layer + ': raw' if layer else 'Raw'} maps reach"
         f" {float(raw.min()):.3g} to {float(raw.max()):.3g}, displayed maps"
         f" {float(display.min()):.3g} to {float(display.max()):.3g}."
     )
