@@ -311,9 +311,8 @@ def _title(dataset: xr.Dataset, drawn: Sequence[str], title: str) -> str:
 
 def _of_layer(dataset: xr.Dataset) -> str:
     """The layer and the objective, where all maps of a Dataset share them."""
-    if "layer" not in dataset.attrs:
-        return ""
-    return f"{dataset.attrs['layer']} ({dataset.attrs['objective']})"
+    layer, objective = (dataset.attrs.get(name) for name in ("layer", "objective"))
+    return f"{layer} ({objective})" if layer and objective else layer or ""
 
 
 def _alt(dataset: xr.Dataset, text: str) -> str:
