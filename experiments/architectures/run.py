@@ -76,10 +76,11 @@ def run(path: str | Path, *, photographs: str | Path | None = None, progress: bo
 def trained_net(plan: Plan, shape: NetShape, seed: int, *, progress: bool = True) -> keras.Model:
     """Train a net of a shape on the plan's known people, or only initialise it (0 epochs)."""
     known, unseen = plan.known_and_unseen
-    how = {"filters": shape.filters, "dense": shape.dense, "seed": seed}
+    setup = training.Setup(filters=shape.filters, dense=shape.dense, epochs=shape.epochs)
     if shape.epochs == 0:
-        return training.build_net(known.images.shape[1:], len(known.class_names), **how)
-    return training.train(known, unseen, epochs=shape.epochs, progress=progress, **how).model
+        shape_of_images, classes = known.images.shape[1:], len(known.class_names)
+        return training.build_model(shape_of_images, classes, setup, seed=seed)
+    return training.train(known, unseen, setup=setup, seed=seed, progress=progress).model
 
 
 def measure(

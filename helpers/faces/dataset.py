@@ -57,6 +57,8 @@ def load_faces(
     *,
     seed: int = 0,
     size: tuple[int, int] | None = None,
+    all_sizes: bool = False,
+    channels: int | None = None,
     people: int = 48,
     per_person: int = 56,
 ) -> Faces:
@@ -76,6 +78,8 @@ def load_faces(
         seed: of the rendered faces.
         size: (height, width) of the pictures. "cmu" has (120, 128), (60, 64), its default,
             and (30, 32). A folder needs it; "rendered" has (64, 64) only.
+        all_sizes: of "cmu": the photographs of all three sizes, scaled to `size`.
+        channels: 3 for RGB, 1 for gray; None for what the source has ("cmu" 1, the others 3).
         people: how many persons are rendered.
         per_person: pictures rendered of each, the poses taking turns.
 
@@ -83,17 +87,16 @@ def load_faces(
         ValueError: an argument is not legal, or what was found is not such a set.
         OSError: "cmu" without a path, and it cannot be downloaded.
     """
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels must be 1, 3 or None, got {channels!r}")
+    if all_sizes and source != "cmu":
+        raise ValueError(f"all_sizes must be False for a source other than 'cmu', got {source!r}")
     size = None if size is None else tuple(np.atleast_1d(size).tolist())
-    if source == "rendered":
-        if size not in (None, (SIZE, SIZE)):
-            raise ValueError(f"size of 'rendered' must be {(SIZE, SIZE)} or None, got {size!r}")
-        return _left_or_not(*render_people(people, per_person, POSES, seed=seed), source, 0)
-    if source == "cmu":
-        images, names, poses, skipped = load_cmu(path, size or (60, 64), POSES)
-        return _left_or_not(images, names, poses, source, skipped)
-    if source == "folder":
-        return _load_folder(path, size)
-    raise ValueError(f"source must be 'rendered', 'cmu' or 'folder', got {source!r}")
+    faces = _load(source, path, seed, size, all_sizes, people, per_person)
+    if channels is None or channels == faces.images.shape[-1]:
+        return faces
+    gray = faces.images.mean(-1, keepdims=True)
+    return replace(faces, images=np.repeat(gray, channels, axis=-1))
 
 
 def split_by_person(faces: Faces, test_fraction: float = 0.2, *, seed: int) -> tuple[Faces, Faces]:
@@ -134,6 +137,19 @@ def pose_labels(faces: Faces) -> np.ndarray:
     if unknown:
         raise ValueError(f"poses must be of {POSES}, got {unknown}")
     return np.array([POSES.index(pose) for pose in faces.poses], "int64")
+
+
+def _load(source, path, seed, size, all_sizes, people, per_person) -> Faces:
+    if source == "rendered":
+        if size not in (None, (SIZE, SIZE)):
+            raise ValueError(f"size of 'rendered' must be {(SIZE, SIZE)} or None, got {size!r}")
+        return _left_or_not(*render_people(people, per_person, POSES, seed=seed), source, 0)
+    if source == "cmu":
+        images, names, poses, skipped = load_cmu(path, size or (60, 64), POSES, all_sizes=all_sizes)
+        return _left_or_not(images, names, poses, source, skipped)
+    if source == "folder":
+        return _load_folder(path, size)
+    raise ValueError(f"source must be 'rendered', 'cmu' or 'folder', got {source!r}")
 
 
 def _left_or_not(images, people, poses, source, skipped) -> Faces:

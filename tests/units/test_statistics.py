@@ -6,7 +6,7 @@ from helpers.units.statistics import dead_units, unit_statistics
 
 
 def test_unit_statistics_against_numpy():
-    net = training.build_net((24, 24, 1), seed=0)
+    net = training.build_model((24, 24, 1), seed=0)
     images = np.random.default_rng(0).uniform(size=(40, 24, 24, 1)).astype("float32")
     dead = net.get_layer("conv2d_1")
     kernel, bias = dead.get_weights()
