@@ -62,7 +62,7 @@ def load_cmu(
         content = {
             "people": len(set(people)),
             "poses": len(set(taken)),
-            "pictures": len(images) / len(sizes),
+            "pictures": len(images) // len(sizes),
         }
         if content != CONTENT:
             raise ValueError(f"the CMU Face Images are {CONTENT}, got {content}")
