@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from keras import layers
+from scipy.ndimage import gaussian_filter
 
 from helpers import maps as activation_maps
 from helpers.maps.dataset import PICTURE
@@ -152,14 +153,17 @@ def look(maps: xr.Dataset, alone: xr.Dataset) -> xr.Dataset:
     Returns:
         `alone` (-1..1, similarity to the regularizers' own map), `edges` (strength, 0..1), `coarse`
         (share of energy at periods above 16 pixels), `period` (pixels), `blue` (pixel values; NaN
-        for gray maps), and the booleans `shows`, `even`, `static`, `pattern`, `silent`.
+        for gray maps), and the booleans `shows`, `even`, `static`, `pattern`, `silent`, and
+        `static_displayed`, static with the checkerboard.
     """
-    displayed = maps["display"]
-    inside = appearance.inner(displayed)
-    to_alone = _similarity_to(displayed, alone["display"].isel(unit=0, drop=True))
+    smooth = without_checkerboard(maps["display"])
+    inside = appearance.inner(smooth)
+    reference = without_checkerboard(alone["display"]).isel(unit=0, drop=True)
+    to_alone = _similarity_to(smooth, reference)
     shows = to_alone < ALONE
-    even = kinds.spatial_share(displayed) < kinds.FLAT
+    even = kinds.spatial_share(smooth) < kinds.FLAT
     static = appearance.high_frequency_share(inside) >= kinds.STATICKY
+    displayed = appearance.high_frequency_share(appearance.inner(maps["display"]))
     return xr.Dataset(
         {
             "alone": to_alone,
@@ -170,15 +174,35 @@ def look(maps: xr.Dataset, alone: xr.Dataset) -> xr.Dataset:
             "shows": shows,
             "even": even,
             "static": static,
+            "static_displayed": displayed >= kinds.STATICKY,
             "pattern": shows & ~even & ~static,
             "silent": maps["gradient_seed"] == 0,
         }
     )
 
 
-def similarity(displayed: xr.DataArray) -> xr.DataArray:
-    """Similarity in place of every two displayed maps (unit, seed, height, width, channel)."""
-    return similarities.as_pictures(xr.Dataset({"display": displayed}), shifts=False)
+def without_checkerboard(images: xr.DataArray) -> xr.DataArray:
+    """Images less the checkerboard that keras-vis's constant step leaves, float64.
+
+    `x - c G(c (x - mean x))` with c = (-1)^(i + j) and G a Gaussian of standard deviation 1 pixel:
+    what repeats every two pixels both ways, and about that frequency, is taken out.
+
+    Args:
+        images: (..., height, width, channel), any unit.
+    """
+    last = images.transpose(..., *PICTURE)
+    values = last.values.astype("float64")
+    rows, columns, _ = values.shape[-3:]
+    checkerboard = (1 - 2 * (np.add.outer(np.arange(rows), np.arange(columns)) % 2))[..., None]
+    varying = values - values.mean((-3, -2), keepdims=True)
+    sigma = (0,) * (values.ndim - 3) + (1, 1, 0)
+    oscillation = gaussian_filter(varying * checkerboard, sigma, mode="nearest")
+    return last.copy(data=values - checkerboard * oscillation).transpose(*images.dims)
+
+
+def similarity(images: xr.DataArray) -> xr.DataArray:
+    """Similarity in place of every two maps (unit, seed, height, width, channel)."""
+    return similarities.as_pictures(xr.Dataset({"display": images}), shifts=False)
 
 
 def mean_period(images: xr.DataArray) -> xr.DataArray:
@@ -226,7 +250,7 @@ def similarity_over_lp(evidence: Evidence, grids: Sequence[str]) -> float:
     values = []
     for name in grids:
         displayed = evidence.maps[name]["display"].isel(tv_weight=0, seed=0, drop=True)
-        matrix = similarity(displayed.rename(lp_weight="seed")).values
+        matrix = similarity(without_checkerboard(displayed.rename(lp_weight="seed"))).values
         silent = evidence.looks[name]["silent"].isel(seed=0).values
         for unit in np.flatnonzero(~silent):
             values += np.diag(matrix[unit, :, unit], k=1).tolist()
@@ -234,8 +258,8 @@ def similarity_over_lp(evidence: Evidence, grids: Sequence[str]) -> float:
 
 
 def share_static(evidence: Evidence, grids: Sequence[str], tv_weights: Sequence[float]) -> float:
-    """Share of the units whose map is static at every weight."""
-    return float(_pool(evidence, grids, tv_weights)["static"].all("tv_weight").mean())
+    """Share of the units whose map, with the checkerboard, is static at every weight."""
+    return float(_pool(evidence, grids, tv_weights)["static_displayed"].all("tv_weight").mean())
 
 
 def share_even(evidence: Evidence, grids: Sequence[str], tv_weights: Sequence[float]) -> float:
@@ -340,7 +364,7 @@ def camera_left(evidence: Evidence, grids: Sequence[str]) -> float:
         return np.nan
     weight = _of_outputs(evidence, grids[0]).idxmin()
     displayed = evidence.maps[grids[0]]["display"].sel(unit=1, tv_weight=weight).isel(lp_weight=0)
-    images = appearance.inner(displayed).mean("channel")
+    images = appearance.inner(without_checkerboard(displayed)).mean("channel")
     faces = [
         appearance.inner(xr.DataArray(face, dims=PLANE))
         for face in (evidence.camera_left, evidence.camera_right)
@@ -430,7 +454,7 @@ def _similarity_to(displayed: xr.DataArray, reference: xr.DataArray) -> xr.DataA
 
 def _matrix(evidence: Evidence, grid: str, tv_weight: float) -> xr.DataArray:
     displayed = evidence.maps[grid]["display"].sel(tv_weight=tv_weight, drop=True)
-    return similarity(displayed.isel(lp_weight=0, drop=True))
+    return similarity(without_checkerboard(displayed.isel(lp_weight=0, drop=True)))
 
 
 def _similarity_over_seeds(evidence: Evidence, chosen: Mapping[str, xr.DataArray]) -> float:

@@ -178,9 +178,7 @@ def test_the_command_trains_a_set_up_of_a_file(tmp_path, monkeypatch):
 
 
 def test_a_set_up_makes_the_layers_it_says():
-    setup = Setup(
-        pixel_range=(0, 1), dropout=(0, 0.5), dense_bias=0, initializer="glorot_uniform"
-    )
+    setup = Setup(pixel_range=(0, 1), dropout=(0, 0.5), dense_bias=0, initializer="glorot_uniform")
     net = training.build_model((32, 32, 3), setup=setup, seed=0)
     names = [layer.name for layer in net.layers]
     assert names[:2] == ["pixels", "rescaling"]
