@@ -142,6 +142,46 @@ def numbers_of(judged: Mapping[str, list[dict]]) -> dict[str, list[dict[str, flo
     return {name: [one["numbers"] for one in trainings] for name, trainings in judged.items()}
 
 
+def table(judged: Mapping[str, list[dict]]) -> pd.DataFrame:
+    """The post's statements x set-ups: "0.94 yes" where the mean number makes the statement hold."""
+    _, statements = observations.read()
+    found = observations.table(numbers_of(judged), statements)
+    cells = {
+        name: [
+            f"{number:.2f} {'yes' if holds else 'no'}"
+            for number, holds in zip(found[name, "number"], found[name, "holds"], strict=True)
+        ]
+        for name in judged
+    }
+    posts = [statement.post for statement in statements.values()]
+    return pd.DataFrame(cells, pd.Index(posts, name="the post says"))
+
+
+def agreement(judged: Mapping[str, list[dict]]) -> pd.DataFrame:
+    """How many statements hold by set-up, how often it was trained, its mean accuracy (0..1)."""
+    _, statements = observations.read()
+    found = observations.table(numbers_of(judged), statements)
+    rows = {
+        name: {
+            "statements that hold": int(found[name, "holds"].sum()),
+            "of": len(statements),
+            "trainings": len(trainings),
+            "accuracy on unseen people": sum(one["accuracy"] for one in trainings) / len(trainings),
+        }
+        for name, trainings in judged.items()
+    }
+    order = sorted(rows, key=lambda name: -rows[name]["statements that hold"])
+    return pd.DataFrame(rows).T.loc[order].rename_axis("set-up")
+
+
+def nowhere(judged: Mapping[str, list[dict]]) -> list[str]:
+    """The statements that hold for no set-up."""
+    _, statements = observations.read()
+    found = observations.table(numbers_of(judged), statements)
+    holds = found.xs("holds", axis=1, level=1).any(axis=1)
+    return [statements[name].post for name in holds.index[~holds.astype(bool)]]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, make the maps, judge, write `setups.json`, print the table."""
     parser = argparse.ArgumentParser(prog="python -m experiments.experiment1.setups")
@@ -155,9 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     judged = judge_all(chosen, options.path, folder)
     with files.whole_file(FOLDER / "setups.json") as part:
         part.write_text(json.dumps(judged, indent=1) + "\n")
-    _, statements = observations.read()
     with pd.option_context("display.width", 200, "display.max_columns", None):
-        print(observations.table(numbers_of(judged), statements).round(2))
+        print(table(judged))
+        print(agreement(judged))
 
 
 @lru_cache(maxsize=64)
