@@ -19,6 +19,7 @@ from scipy.ndimage import gaussian_filter
 
 from helpers import maps as activation_maps
 from helpers.maps.dataset import PICTURE
+from helpers.maps.happy import start_noise
 from helpers.measures import appearance, kinds
 from helpers.measures import similarity as similarities
 
@@ -107,13 +108,22 @@ def read(path: str | Path = FILE) -> tuple[dict[str, Grid], dict[str, Observatio
     return grids, named
 
 
-def make_maps(model: keras.Model, grids: Mapping[str, Grid]) -> dict[str, xr.Dataset]:
-    """The maps of every grid; pixels 0..255 go into the model as they are, as in keras-vis."""
-    return {name: maps_of(model, grid) for name, grid in grids.items()}
+def maps_of(
+    model: keras.Model, grid: Grid, input_range: tuple[float, float] = (0, 255)
+) -> xr.Dataset:
+    """The maps of one grid (unit, tv_weight, lp_weight, seed), as keras-vis makes them.
 
+    What the optimizer moves goes into the model as it is; nothing is rescaled.
 
-def maps_of(model: keras.Model, grid: Grid) -> xr.Dataset:
-    """The maps of one grid (unit, tv_weight, lp_weight, seed)."""
+    Args:
+        model: the model.
+        grid: which maps.
+        input_range: keras-vis's `input_range`: seed inputs have the mean of its ends and 0.05 of
+            its width as standard deviation.
+    """
+    low, high = input_range
+    shape = model.input_shape[1:]
+    starts = [low + (high - low) / 255 * start_noise(seed, shape) for seed in grid.seeds]
     return activation_maps.happy_maps(
         model,
         grid.layer,
@@ -122,11 +132,14 @@ def maps_of(model: keras.Model, grid: Grid) -> xr.Dataset:
         lp_weights=grid.lp_weights,
         seeds=grid.seeds,
         preprocessing=PIXELS,
+        seed_input=None if input_range == (0, 255) else np.stack(starts),
         progress=False,
     )
 
 
-def regularizers_alone(shape: tuple[int, int, int], grid: Grid) -> xr.Dataset:
+def regularizers_alone(
+    shape: tuple[int, int, int], grid: Grid, input_range: tuple[float, float] = (0, 255)
+) -> xr.Dataset:
     """The maps that the regularizers make alone, at the weights and seeds of a grid.
 
     They are those of one unit that is 0 for every image (H, W, C), so that nothing else acts on the
@@ -135,7 +148,7 @@ def regularizers_alone(shape: tuple[int, int, int], grid: Grid) -> xr.Dataset:
     nothing = layers.Conv2D(1, 1, kernel_initializer="zeros", activation="relu", name="nothing")
     model = keras.Sequential([keras.Input(shape), nothing])
     alone = Grid("nothing", 1, grid.tv_weights, grid.lp_weights, grid.seeds)
-    return maps_of(model, alone)
+    return maps_of(model, alone, input_range)
 
 
 def mean_face(images: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def train_all(
     """Train every set-up from every seed that has no model in `folder` yet.
 
     A seed makes the initial weights, the order of the images and which fifth of the people is held
-    out. Set-ups that differ in `rescaling` alone share their training.
+    out. Set-ups that differ in `rescaling` and `input_range` alone share their training.
 
     Args:
         setups: by name.
@@ -61,7 +61,8 @@ def train_one(setup: Setup, faces: Faces, seed: int, path: Path) -> Path:
 
 def model_file(setups: Mapping[str, Setup], name: str, seed: int, folder: Path) -> Path:
     """Where the weights of a set-up are: of the first one that is trained the same way."""
-    trained = {key: replace(setup, rescaling=True) for key, setup in setups.items()}
+    default = {"rescaling": True, "input_range": Setup.input_range}
+    trained = {key: replace(setup, **default) for key, setup in setups.items()}
     first = next(key for key in trained if trained[key] == trained[name])
     return folder / f"{first}_{seed}.keras"
 
@@ -77,16 +78,24 @@ def photographs(setup: Setup, path: str | Path) -> Faces:
 
 
 def evidence_of(
-    model: keras.Model, faces: Faces, grids: Mapping[str, Grid], folder: Path
+    model: keras.Model,
+    faces: Faces,
+    grids: Mapping[str, Grid],
+    input_range: tuple[float, float],
+    folder: Path,
 ) -> Evidence:
     """Maps and looks of one model; what is in `folder` already is read from there."""
     maps = {
-        name: _stored(folder / f"{name}.nc", lambda grid=grid: observations.maps_of(model, grid))
+        name: _stored(
+            folder / f"{name}.nc",
+            lambda grid=grid: observations.maps_of(model, grid, input_range),
+        )
         for name, grid in grids.items()
     }
     shape = model.input_shape[1:]
     looks = {
-        name: observations.look(maps[name], _alone(shape, grid)) for name, grid in grids.items()
+        name: observations.look(maps[name], _alone(shape, grid, input_range))
+        for name, grid in grids.items()
     }
     turned = {"right": "camera left", "left": "camera right"}
     means = [observations.mean_face(faces.images[faces.poses == pose]) for pose in turned]
@@ -113,9 +122,9 @@ def judge_all(
             model = models.load_model(file)
             if not setup.rescaling:
                 model = training.without_rescaling(model)
-            evidence = evidence_of(
-                model, photographs(setup, path), grids, folder / f"maps_{name}_{seed}"
-            )
+            maps = folder / f"maps_{name}_{seed}"
+            faces = photographs(setup, path)
+            evidence = evidence_of(model, faces, grids, setup.input_range, maps)
             record = json.loads(file.with_suffix(".json").read_text())
             judged[name].append(
                 {
@@ -143,7 +152,7 @@ def numbers_of(judged: Mapping[str, list[dict]]) -> dict[str, list[dict[str, flo
 
 
 def table(judged: Mapping[str, list[dict]]) -> pd.DataFrame:
-    """The post's statements x set-ups: "0.94 yes" where the mean number makes the statement hold."""
+    """The post's statements x set-ups: "0.94 yes" where the statement holds by that mean number."""
     _, statements = observations.read()
     found = observations.table(numbers_of(judged), statements)
     cells = {
@@ -201,8 +210,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 @lru_cache(maxsize=64)
-def _alone(shape: tuple[int, int, int], grid: Grid) -> xr.Dataset:
-    return observations.regularizers_alone(shape, grid)
+def _alone(shape, grid: Grid, input_range) -> xr.Dataset:
+    return observations.regularizers_alone(shape, grid, input_range)
 
 
 def _stored(path: Path, make: Callable[[], xr.Dataset]) -> xr.Dataset:

@@ -47,6 +47,8 @@ class Setup:
         pixel_range: (low, high): where a Rescaling brings pixels 0..255; (0, 255) for none.
         rescaling: False takes the Rescaling out of the trained model, which then takes pixels in
             `pixel_range`.
+        input_range: (low, high), in what the model takes: keras-vis's `input_range` while the model
+            is visualised, in which seed inputs lie.
         dropout: share dropped before each layer of `dense`, then before the last; 0 for none.
         initializer: of the kernels, as `keras.initializers.get` takes it.
         dense_bias: where the biases of `dense` start.
@@ -68,6 +70,7 @@ class Setup:
     dense: tuple[int, ...] = (64, 32)
     pixel_range: tuple[float, float] = (-1, 1)
     rescaling: bool = True
+    input_range: tuple[float, float] = (0, 255)
     dropout: tuple[float, ...] = (0.5, 0.25)
     initializer: str = "he_uniform"
     dense_bias: float = 0.6

@@ -88,7 +88,7 @@ def test_the_checkerboard_goes_and_the_rest_stays():
     np.testing.assert_allclose(clean[3:-3, 3:-3], base[3:-3, 3:-3], atol=0.6)
     white = xr.DataArray(noise(0), dims=PICTURE)
     kept = observations.without_checkerboard(white).var() / white.var()
-    # g(0) = 1 / (2 pi) and sum g^2 = 1 / (4 pi) for a Gaussian of sd 1: kept is 1 - 2 g(0) + sum g^2
+    # a Gaussian g of sd 1 has g(0) = 1 / (2 pi), sum g^2 = 1 / (4 pi): kept is 1 - 2 g(0) + sum g^2
     assert kept.item() == pytest.approx(1 - 1 / np.pi + 1 / (4 * np.pi), abs=0.04)
 
 
@@ -253,3 +253,11 @@ def test_the_regularizers_alone_do_not_see_the_unit():
     assert alone["raw"].mean().item() == pytest.approx(127.5, abs=1e-3)
     assert alone["raw"].std().item() == pytest.approx(12.75, rel=1e-4)
     np.testing.assert_array_equal(alone["raw"][..., 0, :, :, :], start["raw"][..., 0, :, :, :])
+
+
+def test_seed_inputs_lie_in_the_input_range():
+    grid = Grid("any", 1, (0.0,), (0,), (3, 4))
+    alone = observations.regularizers_alone((8, 8, 3), grid, (0, 1))["raw"].squeeze()
+    np.testing.assert_allclose(alone.mean(PICTURE), 0.5, atol=1e-5)
+    np.testing.assert_allclose(alone.std(PICTURE), 0.05, rtol=1e-4)
+    assert abs(alone[0] - alone[1]).max() > 0.01

@@ -32,8 +32,9 @@ def test_set_ups_that_differ_in_the_rescaling_alone_share_their_training(tmp_pat
 
 def test_the_declared_set_ups_can_be_read_and_the_forgotten_one_is_the_rescaled_one():
     declared = training.read_setups(setups.FOLDER / "setups.toml")
-    file = setups.model_file(declared, "forgotten", 0, setups.FOLDER)
-    assert file.name == "rescaled_0.keras"
+    for name in ("rescaled", "forgotten", "unit"):
+        file = setups.model_file(declared, name, 0, setups.FOLDER)
+        assert file.name == "rescaled_0.keras"
     assert declared["rescaled"].dropout == (0, 0.5) and declared["rescaled"].size == (120, 128)
 
 
