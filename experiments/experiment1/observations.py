@@ -121,9 +121,8 @@ def maps_of(
         input_range: keras-vis's `input_range`: seed inputs have the mean of its ends and 0.05 of
             its width as standard deviation.
     """
-    low, high = input_range
     shape = model.input_shape[1:]
-    starts = [low + (high - low) / 255 * start_noise(seed, shape) for seed in grid.seeds]
+    starts = [seed_input(shape, seed, input_range) for seed in grid.seeds]
     return activation_maps.happy_maps(
         model,
         grid.layer,
@@ -132,9 +131,17 @@ def maps_of(
         lp_weights=grid.lp_weights,
         seeds=grid.seeds,
         preprocessing=PIXELS,
-        seed_input=None if input_range == (0, 255) else np.stack(starts),
+        seed_input=np.stack(starts),
         progress=False,
     )
+
+
+def seed_input(
+    shape: tuple[int, int, int], seed: int, input_range: tuple[float, float] = (0, 255)
+) -> np.ndarray:
+    """Where keras-vis starts with an `input_range`: noise (H, W, C) float32."""
+    low, high = input_range
+    return low + (high - low) / 255 * start_noise(seed, shape)
 
 
 def regularizers_alone(

@@ -1,7 +1,7 @@
 """What the post saw and could not explain, each as numbers.
 
-A gradient is that of a unit's objective (its activation, a mean over positions) at a seed input.
-Models take pixels 0..255 as they are, as keras-vis gives them.
+A gradient is that of a unit's objective (its activation, a mean over positions) at the seed input
+that keras-vis makes in its `input_range`; nothing is rescaled on the way into the model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,15 @@ import pandas as pd
 import tensorflow as tf
 import xarray as xr
 
+from experiments.experiment1 import observations
 from helpers import models
 from helpers.faces import training
 from helpers.faces.training import Setup
 from helpers.maps.dataset import PICTURE
-from helpers.maps.happy import start_noise
 from helpers.measures import appearance
 
-SEED_SD = 0.05 * 255
-"""Standard deviation of a seed input, in pixel values (keras-vis 0.4.1, `_get_seed_input`)."""
+Range = tuple[float, float]
+PIXELS: Range = (0, 255)
 
 
 def difference_from_alone(maps: xr.Dataset, alone: xr.Dataset) -> xr.DataArray:
@@ -36,10 +36,12 @@ def difference_from_alone(maps: xr.Dataset, alone: xr.Dataset) -> xr.DataArray:
     return abs(maps["raw"] - alone["raw"].isel(unit=0, drop=True)).max(PICTURE)
 
 
-def first_gradients(model: keras.Model, layer: str, seed: int = 0) -> np.ndarray:
+def first_gradients(
+    model: keras.Model, layer: str, *, seed: int = 0, input_range: Range = PIXELS
+) -> np.ndarray:
     """Gradient (units, H, W, C) of every unit of a layer at the seed's input."""
     cut = models.at_layer(model, layer)
-    start = tf.constant(start_noise(seed, model.input_shape[1:])[None])
+    start = tf.constant(observations.seed_input(model.input_shape[1:], seed, input_range)[None])
     axes = list(range(1, len(cut.output_shape) - 1))
 
     @tf.function
@@ -52,26 +54,54 @@ def first_gradients(model: keras.Model, layer: str, seed: int = 0) -> np.ndarray
     return np.stack([gradient(tf.constant(unit)).numpy() for unit in range(cut.output_shape[-1])])
 
 
-def evenness(model: keras.Model, layer: str, seed: int = 0) -> pd.DataFrame:
-    """Image 5: why a map is one even colour.
+def evenness(
+    model: keras.Model, layer: str, *, seed: int = 0, input_range: Range = PIXELS
+) -> pd.DataFrame:
+    """Images 4 and 5: filters whose maps cannot have a pattern.
 
     The gradient of a ReLU filter that is active at every position is the sum of its kernel at every
-    pixel away from the border: one colour. Nothing in it makes a pattern.
+    pixel away from the border: nothing in it makes a pattern. keras-vis moves pixels by the sign of
+    the gradient rather than its size. So where the sums differ in sign from channel to channel, the
+    channels part and the map is one even colour (Image 5). Where all have one sign, the channels
+    move as one; the display takes the mean away and stretches what is left, the noise of the seed
+    input (Image 4).
 
     Returns:
         By unit `active`, the share of positions (0..1) where the filter is above 0 at the seed's
-        input; and `variation`, the standard deviation over positions inside of the frame over the
-        root mean square of the gradient there: 0 for an even gradient, NaN for a silent unit.
+        input; `variation`, the standard deviation over positions inside of the frame over the
+        root mean square of the gradient there, 0 for an even gradient, NaN for a silent unit; and
+        `one sign`, whether the gradient's means over positions have one sign in all channels.
     """
-    outputs = models.at_layer(model, layer)(start_noise(seed, model.input_shape[1:])[None])
-    active = (np.asarray(outputs)[0] > 0).mean((0, 1))
-    gradients = xr.DataArray(first_gradients(model, layer, seed), dims=("unit", *PICTURE))
-    inside = appearance.inner(gradients).astype("float64")
-    deviation = np.sqrt(((inside - inside.mean(("height", "width"))) ** 2).mean(PICTURE))
+    start = observations.seed_input(model.input_shape[1:], seed, input_range)
+    active = (np.asarray(models.at_layer(model, layer)(start[None]))[0] > 0).mean((0, 1))
+    each = first_gradients(model, layer, seed=seed, input_range=input_range)
+    inside = appearance.inner(xr.DataArray(each, dims=("unit", *PICTURE))).astype("float64")
+    means = inside.mean(("height", "width"))
+    deviation = np.sqrt(((inside - means) ** 2).mean(PICTURE))
     size = np.sqrt((inside**2).mean(PICTURE))
-    variation = (deviation / size.where(size > 0)).values
-    units = pd.RangeIndex(len(active), name="unit")
-    return pd.DataFrame({"active": active, "variation": variation}, units)
+    columns = {
+        "active": active,
+        "variation": (deviation / size.where(size > 0)).values,
+        "one sign": (abs(np.sign(means).sum("channel")) == means.sizes["channel"]).values,
+    }
+    return pd.DataFrame(columns, pd.RangeIndex(len(active), name="unit"))
+
+
+def noise_kept(maps: xr.Dataset, *, input_range: Range = PIXELS) -> xr.DataArray:
+    """Image 4: correlation of each displayed map with the noise that it started from.
+
+    Inside of the frame, each channel less its mean; 1: the map is its seed input, stretched.
+
+    Args:
+        maps: as `observations.maps_of` returns them.
+        input_range: what they were made with.
+    """
+    shape = tuple(maps.sizes[dim] for dim in PICTURE)
+    starts = [observations.seed_input(shape, seed, input_range) for seed in maps["seed"].values]
+    noise = xr.DataArray(np.stack(starts), {"seed": maps["seed"]}, ("seed", *PICTURE))
+    parts = [appearance.inner(images).astype("float64") for images in (maps["display"], noise)]
+    first, second = (part - part.mean(("height", "width")) for part in parts)
+    return xr.corr(first, second, PICTURE)
 
 
 def high_frequency(maps: xr.Dataset) -> pd.DataFrame:
@@ -80,16 +110,19 @@ def high_frequency(maps: xr.Dataset) -> pd.DataFrame:
     return share.isel(lp_weight=0, drop=True).mean("seed").to_pandas()
 
 
-def noise_tv_gradient(shape: tuple[int, int, int]) -> float:
+def noise_tv_gradient(shape: tuple[int, int, int], input_range: Range = PIXELS) -> float:
     """Root mean square over pixels of the gradient of TV / n at a seed input, TV weight 1.
 
     Away from the border d TV / d x = 2 (4 x - its four neighbours), so for white noise of standard
-    deviation s it is `2 s sqrt(16 + 4) / n`, n = H W C.
+    deviation s it is `2 s sqrt(16 + 4) / n`, n = H W C; s is 0.05 of the width of `input_range`.
     """
-    return float(2 * SEED_SD * np.sqrt(20) / np.prod(shape))
+    low, high = input_range
+    return float(2 * 0.05 * (high - low) * np.sqrt(20) / np.prod(shape))
 
 
-def balance(model: keras.Model, layers: Sequence[str], seed: int = 0) -> pd.DataFrame:
+def balance(
+    model: keras.Model, layers: Sequence[str], *, seed: int = 0, input_range: Range = PIXELS
+) -> pd.DataFrame:
     """Why dense neurons need a larger TV weight than filters.
 
     Returns:
@@ -98,10 +131,11 @@ def balance(model: keras.Model, layers: Sequence[str], seed: int = 0) -> pd.Data
         gradient; `weight`, the TV weight at which TV's gradient is as large there; and
         `of the sum`, that weight if the objective were the sum over positions.
     """
-    per_weight = noise_tv_gradient(model.input_shape[1:])
+    per_weight = noise_tv_gradient(model.input_shape[1:], input_range)
     rows = {}
     for layer in layers:
-        sizes = np.sqrt((first_gradients(model, layer, seed) ** 2).mean((1, 2, 3)))
+        gradients = first_gradients(model, layer, seed=seed, input_range=input_range)
+        sizes = np.sqrt((gradients**2).mean((1, 2, 3)))
         gradient = float(np.median(sizes[sizes > 0])) if (sizes > 0).any() else np.nan
         positions = int(np.prod(models.at_layer(model, layer).output_shape[1:-1]))
         weight = gradient / per_weight
@@ -129,7 +163,9 @@ def reach(looks: Mapping[str, xr.Dataset]) -> pd.Series:
     return pd.Series(largest, name="reach").rename_axis("layer")
 
 
-def opposition(model: keras.Model, layer: str, seed: int = 0) -> dict[str, float]:
+def opposition(
+    model: keras.Model, layer: str, *, seed: int = 0, input_range: Range = PIXELS
+) -> dict[str, float]:
     """Why the two outputs' maps are complements: the outputs of a softmax add to 1.
 
     Returns:
@@ -140,10 +176,10 @@ def opposition(model: keras.Model, layer: str, seed: int = 0) -> dict[str, float
     Raises:
         ValueError: the layer has not two units.
     """
-    gradients = first_gradients(model, layer, seed).astype("float64")
+    gradients = first_gradients(model, layer, seed=seed, input_range=input_range)
     if len(gradients) != 2:
         raise ValueError(f"layer must have two units, got {len(gradients)} in {layer!r}")
-    first, second = gradients.reshape(2, -1)
+    first, second = gradients.reshape(2, -1).astype("float64")
     length = np.linalg.norm(first)
     with np.errstate(invalid="ignore", divide="ignore"):
         return {

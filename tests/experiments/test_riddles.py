@@ -13,19 +13,20 @@ from helpers.faces.dataset import Faces
 from helpers.faces.training import Setup
 
 SHAPE = (24, 26, 3)
-SILENT, LIGHT, EDGE = range(3)
+SILENT, LIGHT, EDGE, GRAY = range(4)
 
 
 def planted():
-    """Filters: silent at every image; active at every position; an edge, active at half of them."""
-    kernel, bias = np.zeros((3, 3, 3, 3), "float32"), np.array([-1e6, 1e6, 0], "float32")
+    """Filters: silent at every image; two active at every position; an edge, active at half."""
+    kernel, bias = np.zeros((3, 3, 3, 4), "float32"), np.array([-1e6, 1e6, 0, 1e6], "float32")
     kernel[..., SILENT] = 1
     kernel[..., LIGHT] = np.array([1, -2, 0])
+    kernel[..., GRAY] = np.array([1, 2, 1])
     kernel[0, ..., EDGE], kernel[2, ..., EDGE] = 1, -1
     model = keras.Sequential(
         [
             keras.Input(SHAPE),
-            layers.Conv2D(3, 3, activation="relu", name="conv2d_1"),
+            layers.Conv2D(4, 3, activation="relu", name="conv2d_1"),
             layers.Flatten(),
             layers.Dense(2, activation="softmax", name="outputs"),
         ]
@@ -40,7 +41,7 @@ def planted():
 
 @pytest.mark.filterwarnings("ignore:no gradient")
 def test_image_7_is_the_map_of_the_regularizers_alone():
-    grid = Grid("conv2d_1", 3, (1e-3, 1e-1), seeds=(0, 1))
+    grid = Grid("conv2d_1", 4, (1e-3, 1e-1), seeds=(0, 1))
     found = observations.maps_of(planted(), grid)
     alone = observations.regularizers_alone(SHAPE, grid)
     difference = riddles.difference_from_alone(found, alone)
@@ -56,11 +57,23 @@ def test_image_5_a_filter_active_everywhere_has_an_even_gradient():
     assert table.loc[LIGHT, "variation"] == pytest.approx(0, abs=1e-6)
     assert np.isnan(table.loc[SILENT, "variation"])
     assert table.loc[EDGE, "variation"] > 0.5
+    assert table.loc[[LIGHT, GRAY], "one sign"].tolist() == [False, True]
+
+
+@pytest.mark.filterwarnings("ignore:no gradient")
+def test_images_4_and_5_are_the_same_filters_with_other_signs():
+    grid = Grid("conv2d_1", 4, (1e-3,))
+    found = observations.maps_of(planted(), grid)
+    kept = riddles.noise_kept(found).squeeze()
+    assert kept.sel(unit=GRAY) > 0.99
+    look = observations.look(found, observations.regularizers_alone(SHAPE, grid)).squeeze()
+    assert look["static"].sel(unit=GRAY) and not look["even"].sel(unit=GRAY)
+    assert look["even"].sel(unit=LIGHT)
 
 
 def test_the_gradient_is_that_of_the_mean_over_positions():
     gradients = riddles.first_gradients(planted(), "conv2d_1")
-    assert gradients.shape == (3, *SHAPE)
+    assert gradients.shape == (4, *SHAPE)
     positions = (SHAPE[0] - 2) * (SHAPE[1] - 2)
     expected = 9 * np.array([1, -2, 0]) / positions  # nine positions see each inner pixel
     np.testing.assert_allclose(gradients[LIGHT, 4, 4], expected, rtol=1e-5)
@@ -82,7 +95,7 @@ def test_balance_tells_positions_from_weights():
     assert table.loc["conv2d_1", "of the sum"] == pytest.approx(
         22 * 24 * table.loc["conv2d_1", "weight"]
     )
-    gradients = riddles.first_gradients(planted(), "conv2d_1")[[LIGHT, EDGE]]
+    gradients = riddles.first_gradients(planted(), "conv2d_1")[[LIGHT, EDGE, GRAY]]
     sizes = np.sqrt((gradients**2).mean((1, 2, 3)))
     assert table.loc["conv2d_1", "gradient"] == pytest.approx(np.median(sizes))
 
@@ -91,7 +104,7 @@ def test_the_gradients_of_two_softmax_outputs_are_opposite():
     numbers = riddles.opposition(planted(), "outputs")
     assert numbers["sum"] == pytest.approx(0, abs=1e-4)
     assert numbers["cosine"] == pytest.approx(-1, abs=1e-6)
-    with pytest.raises(ValueError, match="two units, got 3 in 'conv2d_1'"):
+    with pytest.raises(ValueError, match="two units, got 4 in 'conv2d_1'"):
         riddles.opposition(planted(), "conv2d_1")
 
 
@@ -112,7 +125,7 @@ def test_training_on_gray_photographs_leaves_the_colours_of_the_start():
 
 
 def test_the_reach_is_the_largest_weight_that_shows_half_of_the_units():
-    grid = Grid("conv2d_1", 3, (1e-3, 1e5), seeds=(0,))
+    grid = Grid("conv2d_1", 4, (1e-3, 1e5), seeds=(0,))
     found = observations.maps_of(planted(), grid)
     look = observations.look(found, observations.regularizers_alone(SHAPE, grid))
     assert riddles.reach({"conv2d_1": look})["conv2d_1"] == 1e-3
