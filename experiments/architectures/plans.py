@@ -28,7 +28,7 @@ class Shape:
     """
 
     filters: tuple[int, ...]
-    dense: tuple[int, ...] = training.DENSE
+    dense: tuple[int, ...] = training.Setup.dense
     epochs: int = 8
     seeds: tuple[int, ...] = (0, 1, 2)
 

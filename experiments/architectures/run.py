@@ -78,10 +78,11 @@ def run(path: str | Path, *, photographs: str | Path | None = None, progress: bo
 def trained_model(plan: Plan, shape: Shape, seed: int, *, progress: bool = True) -> keras.Model:
     """Train a model of a shape on the plan's train people, or only initialise it (0 epochs)."""
     train, test = plan.train_and_test
-    how = {"filters": shape.filters, "dense": shape.dense, "seed": seed}
+    setup = training.Setup(filters=shape.filters, dense=shape.dense, epochs=shape.epochs)
     if shape.epochs == 0:
-        return training.build_net(train.images.shape[1:], len(train.class_names), **how)
-    return training.train(train, test, epochs=shape.epochs, progress=progress, **how).model
+        image_shape, classes = train.images.shape[1:], len(train.class_names)
+        return training.build_model(image_shape, classes, setup, seed=seed)
+    return training.train(train, test, setup=setup, seed=seed, progress=progress).model
 
 
 def measure(

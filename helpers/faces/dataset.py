@@ -75,6 +75,8 @@ def load_faces(
     *,
     seed: int = 0,
     size: tuple[int, int] | None = None,
+    all_sizes: bool = False,
+    channels: int | None = None,
     people: int = 48,
     per_person: int = 56,
 ) -> Faces:
@@ -93,6 +95,8 @@ def load_faces(
         seed: of the rendered faces.
         size: (height, width) of the images. "cmu" has (120, 128), (60, 64), its default,
             and (30, 32). A folder needs it; "rendered" has (64, 64) only.
+        all_sizes: of "cmu": the photographs of all three sizes, scaled to `size`.
+        channels: 3 for RGB, 1 for gray; None for what the source has ("cmu" 1, the others 3).
         people: how many people are rendered.
         per_person: images rendered of each, the poses taking turns.
 
@@ -100,23 +104,16 @@ def load_faces(
         ValueError: an argument is not legal, or what was read is not such a set.
         OSError: "cmu" without a path, and it cannot be downloaded.
     """
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels must be 1, 3 or None, got {channels!r}")
+    if all_sizes and source != "cmu":
+        raise ValueError(f"all_sizes must be False for a source other than 'cmu', got {source!r}")
     size = None if size is None else tuple(np.atleast_1d(size).tolist())
-    if source == "rendered":
-        if size not in (None, (SIZE, SIZE)):
-            raise ValueError(f"size of 'rendered' must be {(SIZE, SIZE)} or None, got {size!r}")
-        return faces_by_left(*render_people(people, per_person, POSES, seed=seed), source)
-    if source == "cmu":
-        images, names, poses, skipped = load_cmu(path, size or (60, 64), POSES)
-        return faces_by_left(images, names, poses, source, skipped)
-    if source == "folder":
-        if path is None:
-            raise ValueError("path must be a folder with one sub-folder per class, got None")
-        own = load_folder(path, size)
-        poses = np.array(own.class_names)[own.labels]
-        return Faces(
-            own.images, own.labels, own.class_names, own.groups, source, own.skipped, poses=poses
-        )
-    raise ValueError(f"source must be 'rendered', 'cmu' or 'folder', got {source!r}")
+    faces = _load(source, path, seed, size, all_sizes, people, per_person)
+    if channels is None or channels == faces.images.shape[-1]:
+        return faces
+    gray = faces.images.mean(-1, keepdims=True)
+    return replace(faces, images=np.repeat(gray, channels, axis=-1))
 
 
 def split_by_person(
@@ -147,6 +144,25 @@ def person_folds(images: Images, n_folds: int, *, seed: int) -> Iterator[tuple[I
     for fold in range(n_folds):
         is_test = np.isin(images.group_names, order[fold::n_folds])
         yield images[~is_test], images[is_test]
+
+
+def _load(source, path, seed, size, all_sizes, people, per_person) -> Faces:
+    if source == "rendered":
+        if size not in (None, (SIZE, SIZE)):
+            raise ValueError(f"size of 'rendered' must be {(SIZE, SIZE)} or None, got {size!r}")
+        return faces_by_left(*render_people(people, per_person, POSES, seed=seed), source)
+    if source == "cmu":
+        images, names, poses, skipped = load_cmu(path, size or (60, 64), POSES, all_sizes=all_sizes)
+        return faces_by_left(images, names, poses, source, skipped)
+    if source == "folder":
+        if path is None:
+            raise ValueError("path must be a folder with one sub-folder per class, got None")
+        own = load_folder(path, size)
+        poses = np.array(own.class_names)[own.labels]
+        return Faces(
+            own.images, own.labels, own.class_names, own.groups, source, own.skipped, poses=poses
+        )
+    raise ValueError(f"source must be 'rendered', 'cmu' or 'folder', got {source!r}")
 
 
 def _shuffled_people(images: LabelledImages, at_least: int, seed: int) -> np.ndarray:

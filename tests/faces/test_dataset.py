@@ -116,6 +116,26 @@ def test_cmu_in_the_other_sizes_ascii_and_binary(cmu_folder, size, value):
     np.testing.assert_allclose(found.images, value, atol=1 / 255)
 
 
+def test_cmu_in_all_sizes_scaled_to_one_in_rgb(cmu_folder):
+    faces_found = load_faces("cmu", cmu_folder, size=(120, 128), all_sizes=True, channels=3)
+    assert faces_found.images.shape == (36, 120, 128, 3) and faces_found.skipped == 1
+    assert faces_found.people.tolist() == sorted(PEOPLE * 12)
+    # ann, left: 39/156 at full size, 39/156 at half, 156/156 at a quarter
+    ann = faces_found.images[:3].reshape(3, -1)
+    np.testing.assert_allclose(ann, np.array([[0.25], [0.25], [1]]) + 0 * ann, atol=1 / 255)
+    assert faces_found.labels.sum() == 9
+
+
+def test_channels_of_a_source_can_be_changed(cmu_folder):
+    rgb = load_faces("rendered", people=2, per_person=4)
+    gray = load_faces("rendered", people=2, per_person=4, channels=1)
+    np.testing.assert_allclose(gray.images[..., 0], rgb.images.mean(-1), atol=1e-6)
+    with pytest.raises(ValueError, match="channels must be 1, 3 or None, got 2"):
+        load_faces("rendered", channels=2)
+    with pytest.raises(ValueError, match="all_sizes must be False .*'rendered'"):
+        load_faces("rendered", all_sizes=True)
+
+
 def test_cmu_from_an_archive_inside_an_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "cmu.zip", "w") as archive:
         archive.writestr("faces.tar.gz", tar_gz())

@@ -7,7 +7,7 @@ from helpers.units.statistics import dead_units, unit_statistics
 
 
 def test_unit_statistics_against_numpy():
-    model = training.build_net((24, 24, 1), seed=0)
+    model = training.build_model((24, 24, 1), seed=0)
     pixels = np.random.default_rng(0).uniform(size=(40, 24, 24, 1)).astype("float32")
     images = LabelledImages(pixels, np.zeros(40, int), ("any",))
     first = model.get_layer("conv2d_1")
