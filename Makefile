@@ -1,32 +1,39 @@
 # Every target makes the environment it needs. PYTHON names the Python (3.11 or newer) to start from.
 PYTHON ?= python3
 BIN := .venv/bin
-NETS := photos rendered
+MODELS := photos rendered
 EXPERIMENT := experiments/experiment1
 PEERS := tf-keras-vis xplique
 NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
 FOLLOW_UPS = $(wildcard experiments/experiment[2345]/*.ipynb)
-SHARED = $(wildcard experiments/experiment0/*.ipynb) $(NOTEBOOKS) $(wildcard experiments/*/*.ipynb notebooks/*.ipynb)
+EVERY = $(wildcard experiments/experiment0/*.ipynb) $(NOTEBOOKS) $(FOLLOW_UPS) $(wildcard notebooks/*.ipynb)
+OUTPUT := experiments/*/output notebooks/output
+RENDER = $(BIN)/python -m helpers.publish.notebooks
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: figures experiments test browser share lab train bench format clean
+.PHONY: figures renew experiments test browser share lab train bench format clean
 
+# A run writes to output/ beside each experiment, which git ignores.
 figures: .venv/made
-	$(BIN)/python -m helpers.sweeps $(EXPERIMENT)/experiment.toml --net $(NETS)
-	$(BIN)/python -m helpers.publish.notebooks $(NOTEBOOKS)
-	$(BIN)/python -m helpers.publish.notebooks $(NOTEBOOKS) --output $(EXPERIMENT)/rendered --set net=rendered
-	$(BIN)/python -m helpers.sweeps experiments/experiment2/experiment.toml --net photos
-	$(BIN)/python -m helpers.sweeps experiments/experiment3/experiment.toml --net photos
-	$(BIN)/python -m helpers.publish.notebooks $(FOLLOW_UPS)
-	@echo; echo "Figures:"; ls experiments/*/figures/*.png experiments/*/figures/*/*.png
-	@echo; echo "Pages:"; ls experiments/*/*.html $(EXPERIMENT)/rendered/*.html
+	$(BIN)/python -m helpers.sweeps $(EXPERIMENT)/experiment.toml --model $(MODELS)
+	$(RENDER) $(NOTEBOOKS)
+	$(RENDER) $(NOTEBOOKS) --output $(EXPERIMENT)/output/rendered --set net=rendered
+	$(BIN)/python -m helpers.sweeps experiments/experiment2/experiment.toml --model photos
+	$(BIN)/python -m helpers.sweeps experiments/experiment3/experiment.toml --model photos
+	$(RENDER) $(FOLLOW_UPS)
+	@echo; echo "Figures:"; find $(OUTPUT) -name '*.png' 2>/dev/null | sort
+	@echo; echo "Pages:"; find $(OUTPUT) -name '*.html' 2>/dev/null | sort
 
+# Replaces the notebooks and figures that are committed.
+renew: .venv/made
+	$(RENDER) --renew $(EVERY)
+
+# Trains the models of experiments 4 and 5 anew and replaces the numbers, notebooks and figures.
 experiments: .venv/made
-	$(BIN)/python -m helpers.publish.notebooks $(wildcard experiments/experiment0/*.ipynb)
-	$(BIN)/python -m experiments.architectures experiments/experiment4/experiment.toml
-	$(BIN)/python -m experiments.architectures experiments/experiment5/experiment.toml
-	$(MAKE) figures
+	$(BIN)/python -m experiments.architectures experiments/experiment4/architectures.toml
+	$(BIN)/python -m experiments.architectures experiments/experiment5/architectures.toml
+	$(MAKE) renew
 
 test: .venv/made browser
 	$(BIN)/ruff check .
@@ -37,7 +44,7 @@ browser: .venv/made
 	$(BIN)/python tests/browser/install.py
 
 share: .venv/made
-	$(BIN)/python -m helpers.publish.share $(SHARED)
+	$(BIN)/python -m helpers.publish.share $(EVERY)
 
 lab: .venv/made
 	$(BIN)/jupyter lab notebooks/explore.ipynb
@@ -64,4 +71,4 @@ format: .venv/made
 	@touch $@
 
 clean:
-	rm -rf .venv .browser shared_pages benchmarks/.peers experiments/*/results experiments/*/rendered
+	rm -rf .venv .browser shared_pages benchmarks/.peers experiments/*/results $(OUTPUT)

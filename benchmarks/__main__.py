@@ -32,13 +32,13 @@ def run(plan: Plan, folder: Path, start=Worker) -> str:
         The Markdown.
     """
     records = list(tqdm(measure(plan, start), desc="measurements", unit=""))
-    found, date = machine.describe(), f"{datetime.date.today():%Y-%m-%d}"
-    text = markdown(plan, records, found, date)
+    this_machine, date = machine.describe(), f"{datetime.date.today():%Y-%m-%d}"
+    text = markdown(plan, records, this_machine, date)
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"date": date, "machine": found, "records": records}
+    content = {"date": date, "machine": this_machine, "records": records}
     (folder / "benchmark.json").write_text(json.dumps(content, indent=1) + "\n")
     (folder / "benchmark.md").write_text(text)
-    cpu, cores = found["CPU"], found["cores"]
+    cpu, cores = this_machine["CPU"], this_machine["cores"]
     plot(records, f"{cpu}, {cores} cores, {date}").savefig(folder / "benchmark.png", dpi=110)
     return text
 
@@ -46,7 +46,7 @@ def run(plan: Plan, folder: Path, start=Worker) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tiny net, no peers, no meaning")
+    parser.add_argument("--quick", action="store_true", help="a tiny model, no peers, no meaning")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write into")
     chosen = parser.parse_args(arguments)
     if not chosen.quick:

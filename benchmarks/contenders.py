@@ -1,8 +1,7 @@
 """The tools that are compared, each behind the same call.
 
-`search(model, layer, units, tv_weights, seeds, steps)` searches one map for every unit x TV weight
-x seed and returns the pictures. A tool is imported when it is first called: each worker has its
-own.
+`optimize(model, layer, units, tv_weights, seeds, steps)` makes one map for every unit x TV weight x
+seed and returns the images. A tool is imported when it is first called: each worker has its own.
 """
 
 import warnings
@@ -21,7 +20,7 @@ def ours(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "no gradient")
-        found = maps.happy_maps(
+        happy = maps.happy_maps(
             model,
             layer,
             units,
@@ -32,21 +31,21 @@ def ours(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
             engine="batched",
             progress=False,
         )
-    return found["raw"].values.reshape(-1, *model.input_shape[1:])
+    return happy["raw"].values.reshape(-1, *model.input_shape[1:])
 
 
 def keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
-    """The genuine package's `visualize_activation`, one map a call, as it is meant to be used."""
+    """The genuine package's `visualize_activation`, one map per call, as it is meant to be used."""
     from helpers.maps.keras_vis import visualize_activation
 
-    index = [one.name for one in model.layers].index(layer)
+    index = [candidate.name for candidate in model.layers].index(layer)
     return np.stack(
         [
             visualize_activation(
                 model,
                 index,
                 unit,
-                seed_input=_noise([seed], model.input_shape[1:])[0],
+                seed_input=noise([seed], model.input_shape[1:])[0],
                 lp_norm_weight=LP_WEIGHT,
                 tv_weight=tv_weight,
                 max_iter=steps,
@@ -57,7 +56,7 @@ def keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.nda
 
 
 def tf_keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
-    """A batch of all units and seeds a call; a TV weight holds for a whole batch."""
+    """A batch of all units and seeds per call; a TV weight holds for a whole batch."""
     import tensorflow as tf
     from tf_keras_vis.activation_maximization import ActivationMaximization
     from tf_keras_vis.activation_maximization.regularizers import Norm, TotalVariation2D
@@ -69,10 +68,10 @@ def tf_keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.
     shape = model.input_shape[1:]
     size = float(np.prod(shape))
     batch = list(product(units, seeds))
-    pictures = [
+    images = [
         visualizer(
             CategoricalScore([unit for unit, _ in batch]),
-            seed_input=_noise([seed for _, seed in batch], shape),
+            seed_input=noise([seed for _, seed in batch], shape),
             input_modifiers=[],
             regularizers=[TotalVariation2D(tv_weight), Norm(LP_WEIGHT * size ** (1 / 6 - 1), p=6)],
             steps=steps,
@@ -80,11 +79,11 @@ def tf_keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.
         ).numpy()
         for tv_weight in tv_weights
     ]
-    return np.concatenate(pictures)
+    return np.concatenate(images)
 
 
 def xplique(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
-    """A batch of all units and seeds a call; a TV weight holds for a whole batch.
+    """A batch of all units and seeds per call; a TV weight holds for a whole batch.
 
     Without its Fourier images and augmentations; it makes the seed inputs itself.
     """
@@ -98,7 +97,7 @@ def xplique(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarr
         return LP_WEIGHT * tf.reduce_sum(tf.abs(x) ** 6, axis=(1, 2, 3)) ** (1 / 6) / size
 
     objective = [unit for unit, _ in product(units, seeds)]
-    pictures = [
+    images = [
         optimize(
             Objective.channel(model, layer, objective),
             tf.keras.optimizers.RMSprop(1.0, 0.95),
@@ -113,16 +112,16 @@ def xplique(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarr
         )[0][-1].numpy()
         for tv_weight in tv_weights
     ]
-    return np.concatenate(pictures)
+    return np.concatenate(images)
 
 
-def _noise(seeds: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
+def noise(seeds: Sequence[int], shape: tuple[int, ...]) -> np.ndarray:
     """Uniform noise of mean 127.5 and sd 12.75, (N, H, W, C) float32."""
-    noise = np.stack([np.random.default_rng(seed).random(shape) for seed in seeds])
-    return (127.5 + 12.75 * np.sqrt(12) * (noise - 0.5)).astype("float32")
+    uniform = np.stack([np.random.default_rng(seed).random(shape) for seed in seeds])
+    return (127.5 + 12.75 * np.sqrt(12) * (uniform - 0.5)).astype("float32")
 
 
-SEARCH: dict[str, Callable[..., np.ndarray]] = {
+TOOLS: dict[str, Callable[..., np.ndarray]] = {
     OURS: ours,
     KERAS_VIS: keras_vis,
     "tf-keras-vis": tf_keras_vis,
@@ -132,13 +131,13 @@ SEARCH: dict[str, Callable[..., np.ndarray]] = {
 NOTES = {
     OURS: "RMSprop on the gradient over its RMS; many maps in one compiled loop, each with weights"
     " of its own. Timed with all that `happy_maps` measures and stores in its Dataset.",
-    KERAS_VIS: "0.4.1, one map a call, each call builds its functions anew. Our maths is its own.",
-    "tf-keras-vis": "one batch of units a call, an eager loop; a TV weight holds for the batch."
+    KERAS_VIS: "0.4.1, one map per call, which builds its functions anew. Our maths is its own.",
+    "tf-keras-vis": "one batch of units per call, an eager loop; a TV weight holds for the batch."
     " RMSprop (Keras, rate 1, rho 0.95) on the plain gradient; TV is the sum of absolute"
-    " differences; input modifiers (jitter, rotation) off; nothing is kept but the last picture.",
-    "xplique": "one batch of units a call, a compiled step in an eager loop, compiled anew by each"
-    " call; a TV weight holds for the batch. RMSprop as above; absolute TV; every picture is"
+    " differences; input modifiers (jitter, rotation) off; nothing is kept but the last image.",
+    "xplique": "one batch of units per call, a compiled step in an eager loop, compiled anew each"
+    " time; a TV weight holds for the batch. RMSprop as above; absolute TV; every image is"
     " stretched to 0..255 at each step, colours pass a correlation matrix; Fourier images and"
-    " augmentations off; it draws its own seed inputs; nothing is kept but the last picture.",
+    " augmentations off; it draws its own seed inputs; nothing is kept but the last image.",
 }
-"""What a tool does otherwise than ours: steps, sizes, weights and units are equal."""
+"""What a tool does differently from ours: steps, sizes, weights and units are equal."""

@@ -1,4 +1,4 @@
-"""What the convolutions of a search cost by themselves: the machine's own rate for them."""
+"""What the convolutions of an optimization cost by themselves: the machine's own rate for them."""
 
 import time
 
@@ -13,9 +13,9 @@ def step_time(model: keras.Model, layer: str, batch: int, repeats: int) -> dict:
     pooling, as TensorFlow's own operations in a `tf.function`.
 
     Args:
-        model: a chain of layers that takes pictures (N, H, W, C).
+        model: a chain of layers that takes images (N, H, W, C).
         layer: name of the last layer.
-        batch: pictures at once.
+        batch: images at once.
         repeats: timed calls of each convolution.
 
     Returns:
@@ -25,7 +25,7 @@ def step_time(model: keras.Model, layer: str, batch: int, repeats: int) -> dict:
     seconds = flops = 0.0
     for conv in _convolutions(model, layer):
         shape = (batch, *conv.input.shape[1:])
-        run = _forward_and_back(conv, shape)
+        run = forward_and_back(conv, shape)
         x = tf.random.stateless_uniform(shape, (0, 0))
         run(x)[1].numpy()
         began = time.perf_counter()
@@ -40,7 +40,7 @@ def step_time(model: keras.Model, layer: str, batch: int, repeats: int) -> dict:
 
 
 def resized(model: keras.Model, size: int) -> keras.Model:
-    """Build the net as far as its last convolution for pictures (size, size, C), same weights."""
+    """Build the model as far as its last convolution for images (size, size, C), same weights."""
     pixels = keras.Input((size, size, model.input_shape[-1]))
     last = _convolutions(model, model.layers[-1].name)[-1]
     copies, x = [], pixels
@@ -53,12 +53,13 @@ def resized(model: keras.Model, size: int) -> keras.Model:
 
 
 def _convolutions(model: keras.Model, layer: str) -> list[keras.layers.Conv2D]:
-    names = [one.name for one in model.layers]
+    names = [step.name for step in model.layers]
     chain = model.layers[: names.index(layer) + 1]
-    return [one for one in chain if type(one) is keras.layers.Conv2D]
+    return [step for step in chain if type(step) is keras.layers.Conv2D]
 
 
-def _forward_and_back(conv: keras.layers.Conv2D, shape: tuple[int, ...]):
+def forward_and_back(conv: keras.layers.Conv2D, shape: tuple[int, ...]):
+    """Compile a convolution of images of a shape (N, H, W, C) and the gradient at its input."""
     kernel, padding = tf.constant(conv.kernel), conv.padding.upper()
     strides = [1, *conv.strides, 1]
 

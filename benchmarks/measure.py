@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contenders import KERAS_VIS, OURS, SEARCH
+from benchmarks.contenders import KERAS_VIS, OURS, TOOLS
 from benchmarks.process import Worker
 
 EXPERIMENT = Path(__file__).parent.parent / "experiments" / "experiment1"
@@ -24,23 +24,23 @@ class Plan:
     """How much is measured.
 
     Attributes:
-        nets: name and path; the first is used where one net is enough.
-        tools: names in `contenders.SEARCH`.
-        peer_layers: layers on which all tools are compared, for each net.
+        models: name and path; the first is used where one model is enough.
+        tools: names in `contenders.TOOLS`.
+        peer_layers: layers on which all tools are compared, for each model.
         deep_layer: the layer for growth and panel.
         share_layers: layers whose share of the convolution rate is taken.
-        steps: gradient steps of every search.
+        steps: gradient steps of every optimization.
         rounds: how often everything is asked.
         maps: maps of one comparison, units 0, 1, ...
-        maps_one_by_one: maps asked of keras-vis, which searches one at a time.
-        batch: maps, and pictures of the convolutions, of the share.
+        maps_one_by_one: maps asked of keras-vis, which optimizes one at a time.
+        batch: maps, and images of the convolutions, of the share.
         growth_maps: numbers of maps.
-        growth_sizes: sides of the picture, pixels.
-        longest: seconds; no growth is followed beyond a search predicted to take longer.
+        growth_sizes: sides of the image, pixels.
+        longest: seconds; no growth is followed beyond an optimization predicted to take longer.
         panel_maps: units that each panel process is moved to, the first of them cold.
     """
 
-    nets: dict[str, str]
+    models: dict[str, str]
     tools: tuple[str, ...]
     peer_layers: dict[str, tuple[str, ...]]
     deep_layer: str
@@ -56,14 +56,14 @@ class Plan:
     panel_maps: int = 4
 
     @property
-    def net(self) -> str:
-        """Path of the first net."""
-        return next(iter(self.nets.values()))
+    def model(self) -> str:
+        """Path of the first model."""
+        return next(iter(self.models.values()))
 
 
 FULL = Plan(
-    nets={name: str(EXPERIMENT / f"{name}.keras") for name in ("rendered", "photos")},
-    tools=tuple(SEARCH),
+    models={name: str(EXPERIMENT / f"{name}.keras") for name in ("rendered", "photos")},
+    tools=tuple(TOOLS),
     peer_layers={
         "rendered": ("conv2d_1", "conv2d_2", "conv2d_3", "dense_1"),
         "photos": ("conv2d_3",),
@@ -88,40 +88,41 @@ def measure(plan: Plan, start: Callable[[str], Worker] = Worker) -> Iterator[dic
         for worker in workers:
             yield {"section": "about", "tool": worker.tool} | worker.ask("about")
         yield from _first_calls(plan, workers)
-        for section in (_peers, _share, _growth_in_maps, _growth_in_size, _grid):
+        for section in (_peers, _share, growth_in_maps, _growth_in_size, _grid):
             yield from section(plan, workers)
     yield from _panel(plan, start)
 
 
 def _first_calls(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    """The first search of a process, with what it imports and compiles: in no rate."""
+    """The first optimization of a process, with what it imports and compiles: in no rate."""
     for worker in workers:
-        answer = _search(worker, plan, plan.net, plan.deep_layer, range(1))
+        answer = _optimize(worker, plan, plan.model, plan.deep_layer, range(1))
         yield {"section": "first", "tool": worker.tool} | answer
 
 
 def _peers(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     """The same maps of every tool; before the rounds ours once alone, with what it compiles."""
-    for net, layer_names in plan.peer_layers.items():
+    for model, layer_names in plan.peer_layers.items():
         for layer in layer_names:
-            answer = _search(_only(workers, OURS), plan, plan.nets[net], layer, range(plan.maps))
-            yield {"section": "peers, first call", "net": net, "layer": layer} | answer
+            ours, path = _only(workers, OURS), plan.models[model]
+            answer = _optimize(ours, plan, path, layer, range(plan.maps))
+            yield {"section": "peers, first call", "model": model, "layer": layer} | answer
             for index, worker in _rounds(plan, workers):
                 count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps
-                answer = _search(worker, plan, plan.nets[net], layer, range(count))
-                yield _record("peers", worker, answer, net=net, layer=layer, round=index)
+                answer = _optimize(worker, plan, path, layer, range(count))
+                yield _record("peers", worker, answer, model=model, layer=layer, round=index)
 
 
 def _share(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     """Ours, once compiled, beside the convolutions alone, both in one process."""
     ours = _only(workers, OURS)
     for layer in plan.share_layers:
-        _search(ours, plan, plan.net, layer, range(plan.batch))
+        _optimize(ours, plan, plan.model, layer, range(plan.batch))
         for index in range(plan.rounds):
-            answer = _search(ours, plan, plan.net, layer, range(plan.batch))
+            answer = _optimize(ours, plan, plan.model, layer, range(plan.batch))
             alone = ours.ask(
                 "convolutions",
-                net=plan.net,
+                model=plan.model,
                 layer=layer,
                 batch=plan.batch,
                 repeats=max(1, plan.steps // 4),
@@ -131,8 +132,9 @@ def _share(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
             yield _record("share", ours, answer, layer=layer, round=index)
 
 
-def _growth_in_maps(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    all_units = _only(workers, OURS).ask("layers", net=plan.net)["units"][plan.deep_layer]
+def growth_in_maps(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
+    """Time more and more maps of one layer, until a tool would take too long."""
+    all_units = _only(workers, OURS).ask("layers", model=plan.model)["units"][plan.deep_layer]
     for worker in workers:
         per_map = 0.0
         for count in plan.growth_maps:
@@ -140,7 +142,7 @@ def _growth_in_maps(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
                 break
             units = range(min(count, all_units))
             seeds = range(count // len(units))
-            answers = _first_and_next(worker, plan, plan.net, units, seeds)
+            answers = _first_and_next(worker, plan, plan.model, units, seeds)
             for tool, answer in answers.items():
                 yield {"section": "growth in maps", "tool": tool} | answer
             per_map = answers[worker.tool]["seconds"] / count
@@ -150,34 +152,34 @@ def _growth_in_size(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     maker = _only(workers, OURS)
     with tempfile.TemporaryDirectory() as folder:
         for size in plan.growth_sizes:
-            net = f"{folder}/{size}.keras"
-            maker.ask("resize", net=plan.net, size=size, path=net)
+            model = f"{folder}/{size}.keras"
+            maker.ask("resize", model=plan.model, size=size, path=model)
             for worker in workers:
                 count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps // 2
-                for tool, answer in _first_and_next(worker, plan, net, range(count)).items():
+                for tool, answer in _first_and_next(worker, plan, model, range(count)).items():
                     yield {"section": "growth in size", "tool": tool, "size": size} | answer
 
 
 def _grid(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     """A sample of every layer's part of the grid: all weights and seeds of two units for ours.
 
-    keras-vis, whose time does not depend on weights, searches `maps_one_by_one` other ones a round.
+    keras-vis, whose time does not depend on weights, makes `maps_one_by_one` others per round.
     Round 0 is ours alone: what it takes more than the others is compilation.
     """
     ours, reference = _only(workers, OURS), _only(workers, KERAS_VIS)
-    for net, path in plan.nets.items():
-        for layer, units in ours.ask("layers", net=path)["units"].items():
-            about = {"net": net, "layer": layer, "units": units}
+    for model, path in plan.models.items():
+        for layer, units in ours.ask("layers", model=path)["units"].items():
+            about = {"model": model, "layer": layer, "units": units}
             two = sorted({0, units - 1})
             for index in range(plan.rounds + 1):
-                answer = _search(ours, plan, path, layer, two, TV_WEIGHTS, SEEDS)
+                answer = _optimize(ours, plan, path, layer, two, TV_WEIGHTS, SEEDS)
                 yield _record("grid", ours, answer, round=index, **about)
                 if index == 0:
                     continue
                 weights = TV_WEIGHTS[index :: len(TV_WEIGHTS) // plan.maps_one_by_one]
                 unit = index * units // (plan.rounds + 1)
                 chosen = weights[: plan.maps_one_by_one]
-                answer = _search(reference, plan, path, layer, [unit], chosen, SEEDS[:1])
+                answer = _optimize(reference, plan, path, layer, [unit], chosen, SEEDS[:1])
                 yield _record("grid", reference, answer, round=index, **about)
 
 
@@ -188,7 +190,11 @@ def _panel(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
             with start(tool) as worker:
                 for unit in range(1, plan.panel_maps + 1):  # a new panel stands at unit 0
                     answer = worker.ask(
-                        "panel", net=plan.net, layer=plan.deep_layer, unit=unit, steps=plan.steps
+                        "panel",
+                        model=plan.model,
+                        layer=plan.deep_layer,
+                        unit=unit,
+                        steps=plan.steps,
                     )
                     state = "warm" if unit > 1 else "cold"
                     yield _record("panel", worker, answer, state=state, round=index)
@@ -200,17 +206,17 @@ def _rounds(plan: Plan, workers: Sequence[Worker]) -> Iterator[tuple[int, Worker
         yield from ((index, worker) for worker in workers[:: -1 if index % 2 else 1])
 
 
-def _first_and_next(worker, plan, net, units, seeds=SEEDS[:1]) -> dict[str, dict]:
+def _first_and_next(worker, plan, model, units, seeds=SEEDS[:1]) -> dict[str, dict]:
     """Answers by the tool's name; ours is asked twice, as it compiles for each shape it meets."""
-    ask = partial(_search, worker, plan, net, plan.deep_layer, units, seeds=seeds)
+    ask = partial(_optimize, worker, plan, model, plan.deep_layer, units, seeds=seeds)
     first = {f"{OURS}, first call": ask()} if worker.tool == OURS else {}
     return {worker.tool: ask()} | first
 
 
-def _search(worker, plan, net, layer, units, tv_weights=(TV_WEIGHT,), seeds=SEEDS[:1]) -> dict:
+def _optimize(worker, plan, model, layer, units, tv_weights=(TV_WEIGHT,), seeds=SEEDS[:1]) -> dict:
     return worker.ask(
-        "search",
-        net=net,
+        "optimize",
+        model=model,
         layer=layer,
         units=list(units),
         tv_weights=list(tv_weights),

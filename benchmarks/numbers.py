@@ -42,25 +42,25 @@ class Target:
 
 
 def rates(records: Iterable[Record], section: str, *keys: str) -> dict[tuple, list[float]]:
-    """Maps a second of each round, by tool and then by `keys`."""
-    found = defaultdict(list)
+    """Maps per second of each round, by tool and then by `keys`."""
+    by_cell = defaultdict(list)
     for record in records:
         if record["section"] == section:
             cell = (record["tool"], *(record[key] for key in keys))
-            found[cell].append(record["maps"] / record["seconds"])
-    return dict(found)
+            by_cell[cell].append(record["maps"] / record["seconds"])
+    return dict(by_cell)
 
 
-def grid_seconds(records: Sequence[Record], tool: str, net: str) -> list[float]:
-    """Seconds for the whole grid, one number a round, from the sample of every layer.
+def grid_seconds(records: Sequence[Record], tool: str, model: str) -> list[float]:
+    """Seconds for the whole grid, one number per round, from the sample of every layer.
 
     A layer's maps at the rate of its sample in that round; for ours also what round 0 took more
-    than the others: compiling, once a layer.
+    than the others: compiling, once per layer.
     """
     mine = [
         record
         for record in records
-        if record["section"] == "grid" and (record["tool"], record["net"]) == (tool, net)
+        if record["section"] == "grid" and (record["tool"], record["model"]) == (tool, model)
     ]
     totals = defaultdict(float)
     for layer in {record["layer"] for record in mine}:
@@ -74,25 +74,25 @@ def grid_seconds(records: Sequence[Record], tool: str, net: str) -> list[float]:
     return [totals[index] for index in sorted(totals)]
 
 
-def grid_maps(records: Sequence[Record], net: str) -> int:
+def grid_maps(records: Sequence[Record], model: str) -> int:
     """How many maps the whole grid has."""
     units = {
         record["layer"]: record["units"]
         for record in records
-        if record["section"] == "grid" and record["net"] == net
+        if record["section"] == "grid" and record["model"] == model
     }
     return sum(units.values()) * len(TV_WEIGHTS) * len(SEEDS)
 
 
 def over_best_other(records: Sequence[Record]) -> dict[tuple[str, str], list[float]]:
-    """Our rate over the best of the others' in the same round, by net and layer."""
-    found = rates(records, "peers", "net", "layer")
-    cells = {cell[1:] for cell in found}
-    others = {cell[0] for cell in found} - {OURS}
+    """Our rate over the best of the others' in the same round, by model and layer."""
+    by_cell = rates(records, "peers", "model", "layer")
+    cells = {cell[1:] for cell in by_cell}
+    others = {cell[0] for cell in by_cell} - {OURS}
     return {
         cell: [
-            ours / max(found[tool, *cell][index] for tool in others)
-            for index, ours in enumerate(found[OURS, *cell])
+            ours / max(by_cell[tool, *cell][index] for tool in others)
+            for index, ours in enumerate(by_cell[OURS, *cell])
         ]
         for cell in sorted(cells)
     }
@@ -100,35 +100,37 @@ def over_best_other(records: Sequence[Record]) -> dict[tuple[str, str], list[flo
 
 def shares(records: Iterable[Record]) -> dict[str, list[float]]:
     """Time of the convolutions alone over ours, by layer."""
-    found = defaultdict(list)
+    by_cell = defaultdict(list)
     for record in records:
         if record["section"] == "share":
-            found[record["layer"]].append(record["convolutions"] / record["seconds"])
-    return dict(found)
+            by_cell[record["layer"]].append(record["convolutions"] / record["seconds"])
+    return dict(by_cell)
 
 
 def panel_seconds(records: Iterable[Record], tool: str, state: str, moment: str) -> list[float]:
     """Seconds until `moment` ("first" or "finished"), median of each round's process."""
-    found = defaultdict(list)
+    by_cell = defaultdict(list)
     for record in records:
         if record["section"] == "panel" and (record["tool"], record["state"]) == (tool, state):
-            found[record["round"]].append(record[moment])
-    return [median(found[index]) for index in sorted(found)]
+            by_cell[record["round"]].append(record[moment])
+    return [median(by_cell[index]) for index in sorted(by_cell)]
 
 
 def targets(plan: Plan, records: Sequence[Record]) -> list[Target]:
     """Judge what was promised."""
     result = [
         Target(
-            f"the whole grid on the {net} net, times as fast as keras-vis",
+            f"the whole grid on the {model} model, times as fast as keras-vis",
             10,
-            ratios(*(grid_seconds(records, tool, net) for tool in (KERAS_VIS, OURS))),
+            ratios(*(grid_seconds(records, tool, model) for tool in (KERAS_VIS, OURS))),
         )
-        for net in plan.nets
+        for model in plan.models
     ]
     cell, values = min(over_best_other(records).items(), key=lambda item: median(item[1]))
     result.append(
-        Target("times the best other tool's maps a second", 2, tuple(values), where=" ".join(cell))
+        Target(
+            "times the best other tool's maps per second", 2, tuple(values), where=" ".join(cell)
+        )
     )
     deep = {layer: values for layer, values in shares(records).items() if layer in DEEP}
     layer, values = min((deep or shares(records)).items(), key=lambda item: median(item[1]))
@@ -136,10 +138,10 @@ def targets(plan: Plan, records: Sequence[Record]) -> list[Target]:
         Target("share of the convolution rate on the deep layers", 0.5, tuple(values), where=layer)
     )
     for state in ("warm", "cold"):
-        for moment, words in (("finished", "the finished map"), ("first", "the first picture")):
-            both = (panel_seconds(records, tool, state, moment) for tool in (OURS, KERAS_VIS))
+        for moment, words in (("finished", "the finished map"), ("first", "the first image")):
+            seconds = (panel_seconds(records, tool, state, moment) for tool in (OURS, KERAS_VIS))
             claim = f"{state} panel: time to {words}, of keras-vis's time"
-            result.append(Target(claim, 0.3, ratios(*both), at_least=False))
+            result.append(Target(claim, 0.3, ratios(*seconds), at_least=False))
     return result
 
 

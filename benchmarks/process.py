@@ -18,7 +18,8 @@ class Worker:
     """One tool in its own process; a context manager that ends it.
 
     Attributes:
-        tool: a name in `contenders.SEARCH`.
+        tool: a name in `contenders.TOOLS`.
+        process: the process it runs in.
     """
 
     def __init__(self, tool: str):
@@ -29,7 +30,7 @@ class Worker:
         """
         self.tool = tool
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             [python_of(tool), "-m", "benchmarks.worker", tool],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -45,8 +46,8 @@ class Worker:
             RuntimeError: the tool failed, or its process ended.
         """
         try:
-            print(json.dumps({"do": do} | request), file=self._process.stdin, flush=True)
-            line = self._process.stdout.readline()
+            print(json.dumps({"do": do} | request), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
         except BrokenPipeError:
             line = ""
         answer = json.loads(line) if line else {"error": self._last_words()}
@@ -60,14 +61,14 @@ class Worker:
 
     def __exit__(self, *exception) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.communicate()
+        self.process.kill()
+        self.process.communicate()
         self._stderr.close()
 
     def _last_words(self) -> str:
-        self._process.wait()
+        self.process.wait()
         self._stderr.seek(0)
-        return f"its process ended ({self._process.returncode})\n{self._stderr.read()[-2000:]}"
+        return f"its process ended ({self.process.returncode})\n{self._stderr.read()[-2000:]}"
 
 
 def python_of(tool: str) -> str:

@@ -11,7 +11,7 @@ from benchmarks.measure import Plan
 
 
 def quick_plan(folder: Path) -> Plan:
-    """Plan two tools on a tiny net, which is saved in `folder`."""
+    """Plan two tools on a tiny model, which is saved in `folder`."""
     conv = partial(
         layers.Conv2D,
         filters=4,
@@ -26,11 +26,11 @@ def quick_plan(folder: Path) -> Plan:
     x = layers.MaxPooling2D()(x)
     x = conv(name="conv2d_2")(x)
     x = layers.Flatten()(x)
-    net = keras.Model(pixels, layers.Dense(2, activation="softmax", name="dense_1")(x))
+    model = keras.Model(pixels, layers.Dense(2, activation="softmax", name="dense_1")(x))
     path = str(folder / "tiny.keras")
-    net.save(path)
+    model.save(path)
     return Plan(
-        nets={"tiny": path},
+        models={"tiny": path},
         tools=(OURS, KERAS_VIS),
         peer_layers={"tiny": ("conv2d_2",)},
         deep_layer="conv2d_2",

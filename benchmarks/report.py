@@ -18,7 +18,7 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
         _machine(machine, about),
         _work(plan),
         "## Targets",
-        _table(
+        table(
             ("target", "to reach", "measured: median (range)", "worst at", ""),
             [
                 (
@@ -31,19 +31,19 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
                 for one in numbers.targets(plan, records)
             ],
         ),
-        "## Maps a second, and how many times the other tools' rate ours is",
+        "## Maps per second, and how many times the other tools' rate ours is",
         _rate_table(plan, records),
         "## The whole grid",
         _grid_table(plan, records),
         "## Share of the convolution rate",
         "The convolutions alone (forward and input gradient, no bias, activation or pooling, the"
-        f" same shapes, batches of {plan.batch}) against a whole search of {plan.batch} maps.",
+        f" same shapes, batches of {plan.batch}) against an optimization of {plan.batch} maps.",
         _share_table(records),
         "## How time grows",
         f"On {plan.deep_layer}. Ours compiles for each shape it meets: its first call shows that.",
         _growth_table(records, "growth in maps", "maps", "Seconds for so many maps"),
         _growth_table(
-            records, "growth in size", "size", "Seconds a map, by the picture's side in pixels",
+            records, "growth in size", "size", "Seconds per map, by the image's side in pixels",
         ),
         "## One map in the panel",
         _panel_table(records),
@@ -66,50 +66,50 @@ def _machine(machine: dict[str, str], about: dict[str, Record]) -> str:
 
 def _work(plan: Plan) -> str:
     return (
-        f"Every search: {plan.steps} steps, the same net, layer, units and regularizer weights"
-        f" (LP 10, TV 0.01 where nothing else is said), the net loaded before."
+        f"Every optimization: {plan.steps} steps, the same model, layer, units and weights of the"
+        " regularizers (LP 10, TV 0.01 unless stated otherwise), the model loaded before."
         f" {plan.rounds} rounds; in each the tools take turns. Ratios are of the same round:"
         " median (range)."
     )
 
 
 def _rate_table(plan: Plan, records: Sequence[Record]) -> str:
-    found = numbers.rates(records, "peers", "net", "layer")
+    by_cell = numbers.rates(records, "peers", "model", "layer")
     first = {
-        (record["net"], record["layer"]): f"{record['maps'] / record['seconds']:.3g}"
+        (record["model"], record["layer"]): f"{record['maps'] / record['seconds']:.3g}"
         for record in records
         if record["section"] == "peers, first call"
     }
     rows = []
-    for net, layer in sorted({cell[1:] for cell in found}):
-        ours = found[OURS, net, layer]
-        row = [net, layer, f"{median(ours):.3g}", first[net, layer]]
+    for model, layer in sorted({cell[1:] for cell in by_cell}):
+        ours = by_cell[OURS, model, layer]
+        row = [model, layer, f"{median(ours):.3g}", first[model, layer]]
         for tool in plan.tools[1:]:
-            theirs = found[tool, net, layer]
+            theirs = by_cell[tool, model, layer]
             row.append(f"{median(theirs):.3g}: {spread(numbers.ratios(ours, theirs))} times")
         rows.append(row)
     text = (
         f"\n\n{plan.maps} maps, units 0 to {plan.maps - 1}, as one batch where the tool can;"
-        f" of keras-vis, which searches one at a time, the first {plan.maps_one_by_one}."
+        f" of keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}."
     )
-    head = ("net", "layer", OURS, f"{OURS}, first call", *plan.tools[1:])
-    return _table(head, rows) + text
+    head = ("model", "layer", OURS, f"{OURS}, first call", *plan.tools[1:])
+    return table(head, rows) + text
 
 
 def _grid_table(plan: Plan, records: Sequence[Record]) -> str:
     rows = []
-    for net in plan.nets:
-        theirs, ours = (numbers.grid_seconds(records, tool, net) for tool in (KERAS_VIS, OURS))
+    for model in plan.models:
+        theirs, ours = (numbers.grid_seconds(records, tool, model) for tool in (KERAS_VIS, OURS))
         ratios = numbers.ratios(theirs, ours)
-        count = str(numbers.grid_maps(records, net))
-        rows.append((net, count, *map(spread, (theirs, ours, ratios))))
+        count = str(numbers.grid_maps(records, model))
+        rows.append((model, count, *map(spread, (theirs, ours, ratios))))
     text = (
         "\n\nEvery unit of every convolution and dense layer,"
         f" {len(TV_WEIGHTS)} TV weights, {len(SEEDS)} seeds. Both are extrapolated, layer by layer,"
-        f" from a sample a round: ours from all weights and seeds of two units, keras-vis from"
-        f" {plan.maps_one_by_one} maps. Ours includes compiling, once a layer."
+        f" from a sample per round: ours from all weights and seeds of two units, keras-vis from"
+        f" {plan.maps_one_by_one} maps. Ours includes compiling, once per layer."
     )
-    return _table(("net", "maps", "keras-vis, s", "ours, s", "times as fast"), rows) + text
+    return table(("model", "maps", "keras-vis, s", "ours, s", "times as fast"), rows) + text
 
 
 def _share_table(records: Sequence[Record]) -> str:
@@ -118,21 +118,21 @@ def _share_table(records: Sequence[Record]) -> str:
         mine = [r for r in records if r["section"] == "share" and r["layer"] == layer]
         alone = median(record["gflops"] for record in mine)
         rows.append((layer, f"{alone:.0f}", spread(values)))
-    return _table(("layer", "convolutions alone, GFLOP/s", "share reached"), rows)
+    return table(("layer", "convolutions alone, GFLOP/s", "share reached"), rows)
 
 
 def _growth_table(records: Sequence[Record], section: str, key: str, title: str) -> str:
-    found = defaultdict(dict)
+    by_cell = defaultdict(dict)
     for record in records:
         if record["section"] == section:
             each = 1 if key == "maps" else record["maps"]
-            found[record["tool"]][record[key]] = record["seconds"] / each
-    columns = sorted({column for cells in found.values() for column in cells})
+            by_cell[record["tool"]][record[key]] = record["seconds"] / each
+    columns = sorted({column for cells in by_cell.values() for column in cells})
     rows = [
         (tool, *(f"{cells[c]:.3g}" if c in cells else "not run" for c in columns))
-        for tool, cells in found.items()
+        for tool, cells in by_cell.items()
     ]
-    return _table((title, *map(str, columns)), rows)
+    return table((title, *map(str, columns)), rows)
 
 
 def _panel_table(records: Sequence[Record]) -> str:
@@ -142,10 +142,10 @@ def _panel_table(records: Sequence[Record]) -> str:
             values = (numbers.panel_seconds(records, tool, state, m) for m in ("first", "finished"))
             rows.append((state, tool, *(spread(value) for value in values)))
     text = (
-        "\n\nFrom the move of a control to the picture in the panel itself. Cold: the first map of"
-        " a process that has imported everything and loaded the net; warm: the next units."
+        "\n\nFrom the move of a control to the image in the panel itself. Cold: the first map of"
+        " a process that has imported everything and loaded the model; warm: the next units."
     )
-    return _table(("panel", "engine", "first picture, s", "finished map, s"), rows) + text
+    return table(("panel", "engine", "first image, s", "finished map, s"), rows) + text
 
 
 def _memory_table(plan: Plan, records: Sequence[Record]) -> str:
@@ -155,14 +155,15 @@ def _memory_table(plan: Plan, records: Sequence[Record]) -> str:
         "peers": "after the comparison",
         "growth in maps": "after the largest number of maps",
     }
-    found = defaultdict(dict)
+    by_cell = defaultdict(dict)
     for record in records:
         if record["section"] in names:
-            found[record["tool"]][record["section"]] = record["peak_mb"]
-    rows = [(tool, *(f"{found[tool][name]:.0f}" for name in names)) for tool in plan.tools]
-    return _table(("peak memory of the process, MiB", *names.values()), rows)
+            by_cell[record["tool"]][record["section"]] = record["peak_mb"]
+    rows = [(tool, *(f"{by_cell[tool][name]:.0f}" for name in names)) for tool in plan.tools]
+    return table(("peak memory of the process, MiB", *names.values()), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table in Markdown."""
     line: Callable[[Sequence[str]], str] = lambda cells: f"| {' | '.join(cells)} |"  # noqa: E731
     return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])

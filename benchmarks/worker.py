@@ -1,4 +1,4 @@
-"""One tool in a process of its own: reads requests from stdin, answers on stdout, one JSON a line.
+"""One tool in a process of its own: reads requests from stdin, answers on stdout, a JSON per line.
 
 `python -m benchmarks.worker TOOL`. A request is `{"do": NAME, ...}` with a name in `ANSWERS`; the
 answer has `seconds` and such, or `error`.
@@ -37,61 +37,61 @@ def about(tool: str) -> dict:
     return {"versions": versions, "gpus": gpus, "peak_mb": _peak_mb()}
 
 
-def search(tool: str, net: str, **work) -> dict:
-    """Time a search (seconds, the net loaded before) and check that every map is there."""
-    model = _load(net)
+def optimize(tool: str, model: str, **work) -> dict:
+    """Time an optimization (seconds, the model loaded before) and check that every map is there."""
+    loaded = _load(model)
     began = time.perf_counter()
-    pictures = contenders.SEARCH[tool](model, **work)
+    images = contenders.TOOLS[tool](loaded, **work)
     seconds = time.perf_counter() - began
     count = len(work["units"]) * len(work["tv_weights"]) * len(work["seeds"])
-    expected = (count, *model.input_shape[1:])
-    if pictures.shape != expected:
-        raise ValueError(f"{tool} must return pictures {expected}, got {pictures.shape}")
+    expected = (count, *loaded.input_shape[1:])
+    if images.shape != expected:
+        raise ValueError(f"{tool} must return images {expected}, got {images.shape}")
     return {"seconds": seconds, "maps": count, "peak_mb": _peak_mb()}
 
 
-def panel(tool: str, net: str, layer: str, unit: int, steps: int) -> dict:
-    """Move the panel to a unit: seconds until its first picture, and until its map is done."""
-    shown = _panel(net, layer, steps, {contenders.OURS: "batched"}.get(tool, tool))
+def panel(tool: str, model: str, layer: str, unit: int, steps: int) -> dict:
+    """Move the panel to a unit: seconds until its first image, and until its map is done."""
+    view = _panel(model, layer, steps, {contenders.OURS: "batched"}.get(tool, tool))
     times = []
     began = time.perf_counter()
     watch = lambda _: times.append(time.perf_counter() - began)  # noqa: E731
-    shown.picture.observe(watch, "png")
-    shown.controls.unit.value = unit
-    shown.wait()
+    view.image.observe(watch, "png")
+    view.controls.unit.value = unit
+    view.wait()
     done = time.perf_counter() - began
-    shown.picture.unobserve(watch, "png")
-    if shown.status.is_error:
-        raise ValueError(shown.status.text)
+    view.image.unobserve(watch, "png")
+    if view.status.is_error:
+        raise ValueError(view.status.text)
     return {"first": times[0], "finished": done, "peak_mb": _peak_mb()}
 
 
-def convolutions(tool: str, net: str, layer: str, batch: int, repeats: int) -> dict:
+def convolutions(tool: str, model: str, layer: str, batch: int, repeats: int) -> dict:
     """Time the convolutions alone; see `benchmarks.convolutions`."""
     from benchmarks.convolutions import step_time
 
-    return step_time(_load(net), layer, batch, repeats)
+    return step_time(_load(model), layer, batch, repeats)
 
 
-def layers(tool: str, net: str) -> dict:
+def layers(tool: str, model: str) -> dict:
     """Units of every convolution and dense layer."""
-    from helpers.models.layers import visualisable_layers
+    from helpers.models import layers as model_layers
 
-    kinds = ("Conv2D", "Dense")
-    infos = visualisable_layers(_load(net))
-    return {"units": {info.name: info.units for info in infos if info.kind in kinds}}
+    weighted = ("Conv2D", "Dense")
+    infos = model_layers(_load(model))
+    return {"units": {info.name: info.units for info in infos if info.kind in weighted}}
 
 
-def resize(tool: str, net: str, size: int, path: str) -> dict:
-    """Save the net's convolutions as a net that takes pictures (size, size, C)."""
+def resize(tool: str, model: str, size: int, path: str) -> dict:
+    """Save the model's convolutions as a model that takes images (size, size, C)."""
     from benchmarks.convolutions import resized
 
-    resized(_load(net), size).save(path)
+    resized(_load(model), size).save(path)
     return {}
 
 
 ANSWERS = {
-    answer.__name__: answer for answer in (about, search, panel, convolutions, layers, resize)
+    answer.__name__: answer for answer in (about, optimize, panel, convolutions, layers, resize)
 }
 
 
@@ -111,17 +111,17 @@ def serve(requests: Iterable[str], answers: TextIO, handle: Callable[[dict], dic
 
 
 @cache
-def _load(net: str):
+def _load(model: str):
     import keras
 
-    return keras.models.load_model(net, compile=False)
+    return keras.models.load_model(model, compile=False)
 
 
 @cache
-def _panel(net: str, layer: str, steps: int, engine: str):
-    from helpers.panel.panel import Panel
+def _panel(model: str, layer: str, steps: int, engine: str):
+    from helpers.panel import Panel
 
-    return Panel(_load(net), layer=layer, steps=steps, engine=engine)
+    return Panel(_load(model), layer=layer, steps=steps, engine=engine)
 
 
 def _peak_mb() -> float:

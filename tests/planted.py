@@ -9,8 +9,8 @@ import xarray as xr
 from keras import layers
 
 from helpers import maps
-from helpers.faces.dataset import Faces
-from helpers.measures import report
+from helpers.images import LabelledImages
+from helpers.measures import LayerReport, report_layer
 
 EDGE, DEAD, ALWAYS_ON, LIGHT, TWIN, RANDOM = range(6)
 SIZE = 24
@@ -39,32 +39,29 @@ def bank() -> keras.Model:
     return model
 
 
-def images(count: int = 24) -> Faces:
+def images(count: int = 24) -> LabelledImages:
     """Alternately "not left" (even light) and "left" (an upright edge), each of its own light."""
-    draw = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     labels = np.arange(count) % 2
-    light = draw.uniform(0.1, 0.4, count)
-    pictures = np.ones((count, SIZE, SIZE, 1), "float32") * light[:, None, None, None]
-    pictures[labels == 1, :, SIZE // 2 :] += 0.3
-    people = np.array([f"person{i // 4}" for i in range(count)])
-    poses = np.where(labels == 1, "left", "straight")
+    light = rng.uniform(0.1, 0.4, count)
+    values = np.ones((count, SIZE, SIZE, 1), "float32") * light[:, None, None, None]
+    values[labels == 1, :, SIZE // 2 :] += 0.3
+    groups = np.array([f"person{i // 4}" for i in range(count)])
     classes = ("not left", "left")
-    return Faces(
-        pictures.astype("float32"), labels.astype("int64"), people, poses, classes, "rendered"
-    )
+    return LabelledImages(values.astype("float32"), labels.astype("int64"), classes, groups)
 
 
-def as_maps(planes: np.ndarray, found=None) -> xr.Dataset:
+def as_maps(planes: np.ndarray, raised=None) -> xr.Dataset:
     """Planes (unit, seed, H, W, 1) of mean 0 and sd 1 -> maps as `happy_maps` returns them."""
     shown = np.clip(127.5 + 25 * planes, 0, 255).astype("uint8")[:, None, None]
     units, seeds = planes.shape[:2]
-    found = np.ones((units, seeds)) if found is None else found
+    raised = np.ones((units, seeds)) if raised is None else raised
     grid = ("unit", "tv_weight", "lp_weight", "seed")
     return xr.Dataset(
         {
             "display": ((*grid, "height", "width", "channel"), shown),
-            "activation_raw": (grid, np.asarray(found, float)[:, None, None]),
-            "activation_display": (grid, np.asarray(found, float)[:, None, None]),
+            "activation_raw": (grid, np.asarray(raised, float)[:, None, None]),
+            "activation_display": (grid, np.asarray(raised, float)[:, None, None]),
             "activation_seed": (("unit", "seed"), np.zeros((units, seeds))),
         },
         {"unit": range(units), "seed": range(seeds), "tv_weight": [1.0], "lp_weight": [1.0]},
@@ -73,11 +70,11 @@ def as_maps(planes: np.ndarray, found=None) -> xr.Dataset:
 
 
 @cache
-def searched() -> report.Evidence:
-    """The evidence of real, short searches on the bank, without an LP norm."""
+def reported() -> LayerReport:
+    """The report on real, short optimizations on the bank, without an LP norm."""
     net, how = bank(), {"tv_weights": 1e-3, "lp_weights": 0, "steps": 30, "seeds": range(3)}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "no gradient")
         happy = maps.happy_maps(net, "bank", progress=False, **how)
     sad = maps.sad_maps(net, "bank", progress=False, **how)
-    return report.gather(net, images(), happy, sad, progress=False)
+    return report_layer(net, images(), happy, sad, progress=False)

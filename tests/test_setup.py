@@ -1,8 +1,11 @@
-"""The three lists of dependencies say the same, and the commands are the README's."""
+"""The lists of dependencies agree, and a run leaves a checkout clean."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,6 +48,19 @@ def test_constraints_hold_names_and_versions_only():
     assert all(re.fullmatch(r"#.*|[\w.-]+==[\w.+]+", line) for line in lines)
 
 
-def test_ci_runs_the_test_command_of_the_readme():
-    assert "make test" in (ROOT / ".ci" / "run").read_text()
-    assert "make test" in (ROOT / "README.md").read_text()
+@pytest.mark.parametrize(
+    ("path", "is_ignored"),
+    [
+        ("experiments/experiment1/output/figures/photos/image_3.png", True),
+        ("experiments/experiment1/output/rendered/visualization_first_pass.ipynb", True),
+        ("notebooks/output/explore.html", True),
+        ("experiments/experiment2/results/ab.nc", True),
+        ("experiments/experiment1/figures/photos/image_3.png", False),
+        ("notebooks/explore.ipynb", False),
+    ],
+)
+def test_git_ignores_what_a_run_writes_and_nothing_that_is_committed(path, is_ignored):
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git checkout")
+    asked = subprocess.run(["git", "check-ignore", "--no-index", "-q", path], cwd=ROOT)
+    assert (asked.returncode == 0) == is_ignored

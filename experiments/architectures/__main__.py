@@ -1,4 +1,4 @@
-"""`python -m experiments.architectures EXPERIMENT.toml` trains and measures what is missing."""
+"""`python -m experiments.architectures ARCHITECTURES.toml` trains and measures what is missing."""
 
 import sys
 

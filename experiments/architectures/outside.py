@@ -1,34 +1,33 @@
-"""Faces unlike those that a net of rendered faces knows: other people, drawn in another style."""
+"""Out-of-distribution faces: people that no model learns from, drawn in another style."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from helpers.faces.dataset import POSES, Faces
-from helpers.faces.head import Scene, draw_person, draw_scene
-from helpers.faces.renderer import render
+from helpers.faces.dataset import POSES, Faces, faces_by_left
+from helpers.faces.head import Scene
+from helpers.faces.renderer import render_people
 
 HARSH_SIDE, HARSH_AMBIENT = 2.0, 0.05
 """Light mostly from a side (it falls at 63 degrees to the view), and hardly any from elsewhere."""
 SMALL = 0.6
 """Size of a small head: `helpers.faces.head` draws 0.92 to 1.08."""
 FADED = 0.35
-"""Contrast of a faded picture: training changes contrast by factors of 0.7 to 1.4."""
+"""Contrast of a faded image: training changes contrast by factors of 0.7 to 1.4."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a picture is drawn otherwise.
+    """How an image is drawn otherwise.
 
     Attributes:
         scene: changes what is drawn.
-        picture: changes what came out, (64, 64, 3) in 0..1.
+        image: changes what was drawn, (64, 64, 3) in 0..1.
     """
 
     scene: Callable[[Scene], Scene] = lambda scene: scene
-    picture: Callable[[np.ndarray], np.ndarray] = lambda picture: picture
+    image: Callable[[np.ndarray], np.ndarray] = lambda image: image
 
 
 def _harsh(scene: Scene) -> Scene:
@@ -41,18 +40,18 @@ def _small(scene: Scene) -> Scene:
     return replace(scene, scale=SMALL * scene.scale)
 
 
-def _gray(picture: np.ndarray) -> np.ndarray:
-    return np.repeat(picture.mean(-1, keepdims=True), 3, axis=-1)
+def _gray(image: np.ndarray) -> np.ndarray:
+    return np.repeat(image.mean(-1, keepdims=True), 3, axis=-1)
 
 
-def _faded(picture: np.ndarray) -> np.ndarray:
-    return FADED * (picture - picture.mean()) + picture.mean()
+def _faded(image: np.ndarray) -> np.ndarray:
+    return FADED * (image - image.mean()) + image.mean()
 
 
 STYLES = {
     "other people": Style(),
-    "gray": Style(picture=_gray),
-    "faded": Style(picture=_faded),
+    "gray": Style(image=_gray),
+    "faded": Style(image=_faded),
     "harsh light": Style(_harsh),
     "small heads": Style(_small),
     "small, harsh, gray": Style(lambda scene: _small(_harsh(scene)), _gray),
@@ -64,29 +63,25 @@ def outside_faces(style: str, *, people: int = 12, per_person: int = 24, seed: i
 
     Args:
         style: a name of `STYLES`; "other people" changes nothing else.
-        people: how many persons, at least 1.
-        per_person: pictures of each, at least 1.
-        seed: another than that of the faces that the net knows.
+        people: how many people, at least 1.
+        per_person: images of each, at least 1.
+        seed: another than that of the faces that the models learn from.
 
     Returns:
-        Rendered faces, labelled as `faces.load_faces` does.
+        Rendered faces, labelled as `load_faces` does.
 
     Raises:
         ValueError: no such style.
     """
     if style not in STYLES:
         raise ValueError(f"style must be one of {tuple(STYLES)}, got {style!r}")
-    drawn = STYLES[style]
-    pictures, names, poses = [], [], []
-    for number in tqdm(range(people), desc=f"outside people, {style}", leave=False):
-        person = draw_person(np.random.default_rng([seed, number]))
-        for k in range(per_person):
-            pose = POSES[k % len(POSES)]
-            scene = draw_scene(pose, np.random.default_rng([seed, number, k]))
-            pictures.append(drawn.picture(render(person, drawn.scene(scene))))
-            names.append(f"outside{number:02d}")
-            poses.append(pose)
-    poses = np.array(poses)
-    labels = (poses == "left").astype("int64")
-    images = np.stack(pictures).astype("float32")
-    return Faces(images, labels, np.array(names), poses, ("not left", "left"), "rendered")
+    drawn = render_people(
+        people,
+        per_person,
+        POSES,
+        seed=seed,
+        name="outside",
+        change_scene=STYLES[style].scene,
+        change_image=STYLES[style].image,
+    )
+    return faces_by_left(*drawn, "rendered")

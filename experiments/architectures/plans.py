@@ -1,4 +1,4 @@
-"""Which nets an experiment on architectures trains, on which faces, and how they are measured."""
+"""Which models an experiment on architectures trains, on which faces, and how it measures them."""
 
 import dataclasses
 import hashlib
@@ -17,18 +17,18 @@ from helpers.maps.provenance import NUMERICS
 
 
 @dataclass(frozen=True)
-class NetShape:
-    """One architecture, and how long it learns.
+class Shape:
+    """One architecture, and how long it is trained.
 
     Attributes:
         filters: units of each convolution.
         dense: units of each hidden dense layer, at least one layer.
         epochs: times through the images; 0 leaves it as it was initialised, a control.
-        seeds: one net is trained for each.
+        seeds: one model is trained for each.
     """
 
     filters: tuple[int, ...]
-    dense: tuple[int, ...] = training.DENSE
+    dense: tuple[int, ...] = training.Setup.dense
     epochs: int = 8
     seeds: tuple[int, ...] = (0, 1, 2)
 
@@ -39,17 +39,17 @@ class Plan:
 
     Attributes:
         title: what it asks.
-        nets: architectures by name.
-        reference: name of the net that the others' output maps are compared with.
+        models: architectures by name; `nets` in the file.
+        reference: name of the model that the others' output maps are compared with.
         faces: `people`, `per_person` and `seed` of the rendered faces, and `unseen`, the share of
-            the people that no net learns from.
-        outside: `people`, `per_person` and `seed` of the faces of other styles.
-        maps: how maps are searched.
+            the people that no model learns from: the test people.
+        outside: `people`, `per_person` and `seed` of the out-of-distribution faces.
+        maps: how maps are optimized.
         pruning: shares of a convolution's units that are switched off; none for no pruning.
     """
 
     title: str
-    nets: dict[str, NetShape]
+    models: dict[str, Shape]
     reference: str
     faces: dict = field(default_factory=dict)
     outside: dict = field(default_factory=dict)
@@ -61,21 +61,23 @@ class Plan:
         """Read a plan.
 
         Raises:
-            ValueError: not TOML, an unknown or missing key, or `reference` is not among the nets.
+            ValueError: not TOML, an unknown or missing key, or `reference` is not among the models.
         """
         values = tomllib.loads(Path(path).read_text())
         shared = values.pop("training", {})
-        nets = values.pop("nets", {})
-        values["nets"] = {name: _built(NetShape, shared | net) for name, net in nets.items()}
+        shapes = values.pop("nets", {})
+        values["models"] = {name: _built(Shape, shared | own) for name, own in shapes.items()}
         values["maps"] = _built(MapSettings, values.get("maps", {}))
         plan = _built(cls, values)
-        if plan.reference not in plan.nets:
-            raise ValueError(f"reference must be one of {list(plan.nets)}, got {plan.reference!r}")
+        if plan.reference not in plan.models:
+            raise ValueError(
+                f"reference must be one of {list(plan.models)}, got {plan.reference!r}"
+            )
         return plan
 
     @cached_property
-    def known_and_unseen(self) -> tuple[Faces, Faces]:
-        """Rendered faces: of the people that nets learn from, and of others."""
+    def train_and_test(self) -> tuple[Faces, Faces]:
+        """Rendered faces: of the train people and of the test people."""
         options = {"seed": 0, "unseen": 0.25} | self.faces
         share, seed = options.pop("unseen"), options["seed"]
         return faces.split_by_person(faces.load_faces("rendered", **options), share, seed=seed)
@@ -86,23 +88,24 @@ class Plan:
         return {style: outside_faces(style, **self.outside) for style in STYLES}
 
     def digest(self, name: str, seed: int) -> str:
-        """Name (12 hex digits) of what is measured of one net, by all that determines it."""
-        shape = self.nets[name]
-        told = [asdict(shape) | {"seeds": seed}, self.faces, self.outside, asdict(self.maps)]
-        text = json.dumps([*told, self.pruning, NUMERICS], sort_keys=True)
+        """Name (12 hex digits) of what is measured of one model, by all that determines it."""
+        shape = self.models[name]
+        parts = [asdict(shape) | {"seeds": seed}, self.faces, self.outside, asdict(self.maps)]
+        text = json.dumps([*parts, self.pruning, NUMERICS], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _built(kind: type, values: dict):
-    legal = [one.name for one in fields(kind)]
+def _built(cls: type, values: dict):
+    legal = {field.name: field for field in fields(cls)}
     unknown = sorted(set(values) - set(legal))
     missing = [
-        one.name
-        for one in fields(kind)
-        if one.default is one.default_factory is dataclasses.MISSING and one.name not in values
+        name
+        for name, field in legal.items()
+        if field.default is field.default_factory is dataclasses.MISSING and name not in values
     ]
     if unknown or missing:
         raise ValueError(
-            f"{kind.__name__}: keys must be of {legal}, got unknown {unknown}, missing {missing}"
+            f"{cls.__name__}: keys must be of {list(legal)}, got unknown {unknown}, missing"
+            f" {missing}"
         )
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

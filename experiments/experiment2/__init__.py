@@ -1,1 +1,1 @@
-"""Code of experiment2."""
+"""Experiment 2: probability, logit, logit minus the others."""

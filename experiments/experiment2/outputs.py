@@ -1,133 +1,125 @@
-"""Maps of a net's output units: what each objective does to them, by the same measures."""
+"""Maps of a model's output units: what each objective does to them, by the same measures."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import keras
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers.faces.dataset import Faces
-from helpers.maps.dataset import PICTURE
-from helpers.maps.spec import MINUS_OTHERS, MapSpec
-from helpers.measures import appearance, displayed, kinds, similarity
-from helpers.models import cutting
-from helpers.models.preprocessing import from_pixels
-from helpers.units import statistics
+from helpers.images import LabelledImages, as_pixels
+from helpers.maps import targets
+from helpers.maps.dataset import IMAGE, as_grid, one_weight, spec_of
+from helpers.maps.spec import MINUS_OTHERS
+from helpers.measures.appearance import (
+    APPEARANCE_CLASSES,
+    appearance_class,
+    class_levels,
+    high_frequency_share,
+    measure_appearance,
+    measure_images,
+)
+from helpers.measures.displayed import against_data
+from helpers.measures.similarity import similarity_between_units, similarity_over_seeds
+from helpers.models.forward import Forward
 from helpers.units.responses import measure_responses
+from helpers.units.statistics import activation_scale
 
-NAMES = {"activation": "probability", "pre-activation": "logit", MINUS_OTHERS: "logit minus others"}
-"""What each objective is called when the layer is a softmax."""
+OBJECTIVES = ("activation", "pre-activation", MINUS_OTHERS)
 RECOGNISED = 0.5
 """Probability above which a softmax of any number of classes has decided for a class."""
 
 
-def as_shown(maps: xr.Dataset, model: keras.Model) -> xr.Dataset:
-    """What the net makes of the maps as shown, by yardsticks that all objectives share.
+def displayed_outputs(maps: xr.Dataset, model: keras.Model) -> xr.Dataset:
+    """What the model makes of the displayed maps, by numbers that all objectives share.
 
     Args:
         maps: what `happy_maps` returns for a softmax layer.
-        model: the net.
+        model: the model.
 
     Returns:
         Over the maps' leading dims: `probability` (0..1) and `margin`, the logit less the mean of
         the others', of the unit that the map is of.
     """
-    preprocessing = MapSpec.from_toml(maps.attrs["spec"]).preprocessing
-    cut = cutting.at_layer(model, maps.attrs["layer"], pre_activation=True)
-    net = from_pixels(cut, preprocessing)
-    shown = maps["display"].transpose("unit", ..., *PICTURE)
-    flat = shown.values.reshape(-1, *shown.shape[-3:]).astype("float32")
-    logits = np.asarray(net(flat), "float64").reshape(*shown.shape[:-3], -1)
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    units = maps["unit"].values
-    own = np.stack([logits[i, ..., unit] for i, unit in enumerate(units)])
-    others = (logits.sum(-1) - own) / (logits.shape[-1] - 1)
-    chances = powers / powers.sum(-1, keepdims=True)
-    chance = np.stack([chances[i, ..., unit] for i, unit in enumerate(units)])
-    dims = shown.dims[:-3]
-    coordinates = {dim: shown[dim] for dim in dims}
-    return xr.Dataset({"probability": (dims, chance), "margin": (dims, own - others)}, coordinates)
+    maps = as_grid(maps)
+    displayed = maps["display"].transpose("unit", ..., *IMAGE)
+    pixels = displayed.values.reshape(-1, *displayed.shape[-3:])
+    dims = displayed.dims[:-3]
+    columns = {}
+    for name, objective in (("probability", "activation"), ("margin", MINUS_OTHERS)):
+        target = targets.target_of(model, replace(spec_of(maps), sign="happy", objective=objective))
+        outputs = Forward(target)(pixels).astype("float64").reshape(*displayed.shape[:-3], -1)
+        own = [outputs[i, ..., unit] for i, unit in enumerate(maps["unit"].values)]
+        columns[name] = (dims, np.stack(own))
+    return xr.Dataset(columns, {dim: displayed[dim] for dim in dims})
 
 
-def scales(model: keras.Model, faces: Faces, layer: str) -> dict[str, xr.Dataset]:
-    """The scale of every objective of a softmax layer over images: `displayed.scale` by its name.
+def scales(model: keras.Model, images: LabelledImages, layer: str) -> dict[str, xr.Dataset]:
+    """The scale of every objective of a softmax layer over images: `activation_scale` by its name.
 
-    One data set for the three, so that weights and activations relative to it can be compared.
+    One set of images for the three, so that weights and activations relative to it compare.
     """
     return {
-        objective: statistics.scale(
-            measure_responses(model, faces, layer, objective=objective, progress=False)
+        objective: activation_scale(
+            measure_responses(model, images, layer, objective=objective, progress=False)
         )
-        for objective in NAMES
+        for objective in OBJECTIVES
     }
 
 
 def measure(maps: xr.Dataset, model: keras.Model, scale: Mapping[str, xr.Dataset]) -> xr.Dataset:
-    """Measure the maps of output units, a number for each weight and seed: means over the units.
+    """Measure the maps of output units, per weight and seed: means over the units.
 
     Args:
         maps: what `happy_maps` returns: a softmax layer, at least two units and seeds, one LP
             weight.
-        model: the net.
+        model: the model.
         scale: from `scales`.
 
     Returns:
-        Over (tv_weight, seed): "between outputs", the correlation of two outputs' maps of one seed,
-        -1 for complements; "alike over seeds", that of one output's maps with those of the other
-        seeds, in place; "high-frequency share" (0..1), without the frame; "z-score as shown", of
-        the margin of the map as shown against the images, whatever the objective; "display gap",
-        raw minus shown activation in standard deviations of the objective; "probability as shown",
-        0..1. Coordinates: `recognised` (tv_weight), whether the net gives the class of every map as
-        shown more than 0.5; `scale`, the objective's standard deviation over the images, mean over
-        units.
+        Over (tv_weight, seed): `similarity_between_outputs`, in place, of two outputs' maps of one
+        seed, -1 for complements; `similarity_over_seeds`, in place, of one output's maps;
+        `high_frequency_share` (0..1); `displayed_z_score`, of the margin of the displayed map
+        against the images, whatever the objective; `display_gap`, raw minus displayed activation in
+        standard deviations of the objective; `displayed_probability`, 0..1. Coordinates:
+        `recognised` (tv_weight), whether the model gives the class of every displayed map more than
+        0.5; `scale`, the objective's standard deviation over the images, mean over the units.
     """
-    shown = as_shown(maps, model)
+    maps = as_grid(maps)
+    outputs = displayed_outputs(maps, model)
     margin = scale[MINUS_OTHERS].squeeze(drop=True).sel(unit=maps["unit"])
-    own = displayed.against_data(maps, scale[maps.attrs["objective"]])
-    sd = scale[maps.attrs["objective"]]["std"].squeeze(drop=True).sel(unit=maps["unit"])
-    columns = {
-        "between outputs": appearance.between(
-            appearance.pairwise(appearance.correlation, maps["display"], "unit"), "unit"
-        ),
-        "alike over seeds": _alike(maps).mean("unit"),
-        "high-frequency share": appearance.high_frequency_share(
-            appearance.inner(maps["display"])
-        ).mean("unit"),
-        "z-score as shown": ((shown["margin"] - margin["mean"]) / margin["std"]).mean("unit"),
-        "display gap": (own["display_gap"] / sd).mean("unit"),
-        "probability as shown": shown["probability"].mean("unit"),
-    }
-    whole = xr.Dataset({name: values.squeeze("lp_weight") for name, values in columns.items()})
-    recognised = (shown["probability"] > RECOGNISED).all(("unit", "seed")).squeeze("lp_weight")
-    return whole.drop_vars("lp_weight").assign_coords(
+    own_scale = scale[maps.attrs["objective"]]
+    sd = own_scale["std"].squeeze(drop=True).sel(unit=maps["unit"])
+    measured = xr.Dataset(
+        {
+            "similarity_between_outputs": similarity_between_units(maps, shifts=False),
+            "similarity_over_seeds": similarity_over_seeds(maps, shifts=False),
+            "high_frequency_share": high_frequency_share(maps["display"]),
+            "displayed_z_score": (outputs["margin"] - margin["mean"]) / margin["std"],
+            "display_gap": against_data(maps, own_scale)["display_gap"] / sd,
+            "displayed_probability": outputs["probability"],
+        }
+    )
+    measured = measured.mean("unit").squeeze("lp_weight", drop=True)
+    recognised = (outputs["probability"] > RECOGNISED).all(("unit", "seed")).squeeze("lp_weight")
+    return measured.assign_coords(
         recognised=("tv_weight", recognised.values), scale=float(sd.mean())
     )
 
 
-def kind_shares(maps: Mapping[str, xr.Dataset], faces: Faces) -> pd.DataFrame:
-    """Share (0..1) of the maps of each kind (`kinds.kind`): a row a name, a column a kind.
+def class_shares(maps: Mapping[str, xr.Dataset], images: LabelledImages) -> pd.DataFrame:
+    """Share (0..1) of the maps of each appearance class: per name, a column per class.
 
     Args:
-        maps: name -> what `happy_maps` returns.
-        faces: the images that a map is bright or spread out against.
+        maps: name -> what `happy_maps` returns, one TV and LP weight.
+        images: what a map is bright or spread out against.
     """
-    rows = {}
-    for name, found in maps.items():
-        level = kinds.levels(kinds.of_images(faces.images, found))
-        kind = pd.Series(kinds.kind(kinds.of_maps(found), level).values.ravel())
-        rows[name] = kind.value_counts(normalize=True)
+    rows, pixels = {}, as_pixels(images.images)
+    for name, maps_of_name in maps.items():
+        one_map = one_weight(as_grid(maps_of_name))
+        levels = class_levels(measure_images(pixels, one_map))
+        classes = appearance_class(measure_appearance(one_map), levels)
+        rows[name] = pd.Series(classes.values.ravel()).value_counts(normalize=True)
     table = pd.DataFrame.from_dict(rows, "index")
-    return table.reindex(columns=[kind for kind in kinds.KINDS if kind in table]).fillna(0.0)
-
-
-def _alike(maps: xr.Dataset) -> xr.DataArray:
-    """Each map's mean likeness, in place, to the maps of the same unit from the other seeds."""
-    parts = []
-    for weight in maps["tv_weight"].values:
-        pairs = similarity.as_pictures(maps.sel(tv_weight=[weight]), shifts=False, progress=False)
-        same = xr.concat(
-            [pairs.sel(unit=u, other_unit=u, drop=True) for u in maps["unit"].values], maps["unit"]
-        )
-        parts.append(same.where(same["seed"] != same["other_seed"]).mean("other_seed"))
-    return xr.concat(parts, maps["tv_weight"]).expand_dims(lp_weight=maps["lp_weight"].values)
+    return table.reindex(columns=[name for name in APPEARANCE_CLASSES if name in table]).fillna(0.0)

@@ -1,4 +1,4 @@
-"""An experiment's grid searched under other conditions: another start, or random weights."""
+"""An experiment's grid under other conditions: another seed input, or random weights."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ WEIGHTS_SEED = 0
 
 
 def starts(condition: str, shape: tuple[int, int, int], seeds: tuple[int, ...]) -> np.ndarray:
-    """What the maps of each seed start from, (S, H, W, C) float32, pixels 0..255.
+    """The seed input of each seed, (S, H, W, C) float32, pixels 0..255.
 
     - "noise" and "random weights": `maps.start_noise` around mid-gray.
     - "faces": for seed s a rendered face of person s, the poses taking turns.
@@ -47,23 +47,23 @@ def starts(condition: str, shape: tuple[int, int, int], seeds: tuple[int, ...]) 
 
 
 def maps_under(study: Study, grid: str, condition: str, *, progress: bool = True) -> xr.Dataset:
-    """The maps of a grid under a condition: read from the study's store, or searched and stored.
+    """The maps of a grid under a condition: read from the study's store, or optimized and stored.
 
-    "noise" gives `study.maps(grid)`. "random weights" are those of `controls.reinitialised` of seed
+    "noise" gives `study.maps(grid)`. "random weights" are those of `models.reinitialised` of seed
     0; the rest is as `starts` says.
 
     Raises:
-        ValueError: no such condition, or the search was interrupted.
+        ValueError: no such condition, or the optimization was interrupted.
     """
     if condition == NOISE:
         return study.maps(grid, progress=progress)
     model, spec = study.model(grid), study.spec(grid)
-    pictures = starts(condition, model.input_shape[1:], spec.seeds)
+    images = starts(condition, model.input_shape[1:], spec.seeds)
     if condition == RANDOM_WEIGHTS:
         model = weights.reinitialised(model, seed=WEIGHTS_SEED)
-    spec = replace(spec, seed_input=maps.picture_digest(pictures))
+    spec = replace(spec, seed_input=maps.picture_digest(images))
     digest = spec.digest(models.weight_digest(model), NUMERICS)
     path = Path(study.results or study.folder / "results") / f"{digest}.nc"
-    if not store.is_whole(path):
-        store.save(maps.compute(model, spec, seed_input=pictures, progress=progress), path)
+    if not store.is_intact(path):
+        store.save(maps.compute(model, spec, seed_input=images, progress=progress), path)
     return store.load(path)

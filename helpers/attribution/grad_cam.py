@@ -44,13 +44,11 @@ class GradCam(Method):
 
     def on(self, model, objective):
         if self.layer is not None:
-            shape = next(
-                (i.output_shape for i in models.visualisable_layers(model) if i.name == self.layer),
-                (0, 0, 0),
-            )
-            self.legal(layer=(len(shape) == 3, f"one of {_image_like(model)}"))
+            info = models.find_layer(model, self.layer)
+            is_image_like = info.units is not None and len(info.output_shape) == 3
+            self.legal(layer=(is_image_like, f"one of {_image_like(model)}"))
             return self
-        targets = {tap.layer for tap in objective.taps}
+        targets = {models.find_layer(model, tap.layer).name for tap in objective.taps}
         before = _image_like(model, until=targets)
         if not before:
             raise ValueError(f"layer must be named: none before {sorted(targets)} is image-like")
@@ -106,7 +104,7 @@ def _own(value: tf.Tensor) -> tf.Tensor:
 
 def _image_like(model: keras.Model, until: set[str] = frozenset()) -> list[str]:
     names = []
-    for info in models.visualisable_layers(model):
+    for info in models.layers(model):
         if info.name in until:
             break
         if len(info.output_shape) == 3 and "Pooling" not in info.kind:

@@ -23,9 +23,13 @@ DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError)
 
 
 def load_cmu(
-    path: str | Path | None, size: tuple[int, int], poses: Sequence[str]
+    path: str | Path | None,
+    size: tuple[int, int],
+    poses: Sequence[str],
+    *,
+    all_sizes: bool = False,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Read every picture of one size, sorted by file name.
+    """Read every image of one size, or of all three brought to one size; sorted by file name.
 
     A pixel's value is its gray level over the maxval of its file's header (119 to 159), rounded to
     a multiple of 1/255: what Pillow makes of such a PGM. Most pictures reach 0.9 or more; nothing
@@ -35,9 +39,11 @@ def load_cmu(
         path: folder or archive (zip or tar, also one inside another), or None to download it once.
         size: (height, width), one of `SUFFIXES`.
         poses: the poses that a file name may state.
+        all_sizes: also read the files of the other sizes, scaled to `size` (bilinear), so that
+            each photograph is there three times.
 
     Returns:
-        Pictures (N, height, width, 1) float32 in [0, 1], people (N,) str, poses (N,) str, and how
+        Images (N, height, width, 1) float32 in [0, 1], people (N,) str, poses (N,) str, and how
         many `.bad` files were skipped (the published set has sixteen, damaged in the original).
 
     Raises:
@@ -47,20 +53,26 @@ def load_cmu(
     """
     if size not in SUFFIXES:
         raise ValueError(f"size of 'cmu' must be one of {list(SUFFIXES)}, got {size!r}")
+    sizes = list(SUFFIXES) if all_sizes else [size]
     if path is not None:
-        return _read(Path(path), size, poses)
+        return _read(Path(path), sizes, size, poses)
     path = _download()
     try:
-        pictures, people, taken, skipped = _read(path, size, poses)
-        found = {"people": len(set(people)), "poses": len(set(taken)), "pictures": len(pictures)}
-        if found != CONTENT:
-            raise ValueError(f"the CMU Face Images are {CONTENT}, got {found}")
+        images, people, taken, skipped = _read(path, sizes, size, poses)
+        content = {
+            "people": len(set(people)),
+            "poses": len(set(taken)),
+            "pictures": len(images) // len(sizes),
+        }
+        if content != CONTENT:
+            raise ValueError(f"the CMU Face Images are {CONTENT}, got {content}")
     except ValueError as error:
         raise ValueError(f"{error}; this was downloaded: delete {path} to try again") from error
-    return pictures, people, taken, skipped
+    return images, people, taken, skipped
 
 
-def _read(path, size, poses):
+def _read(path, sizes, size, poses):
+    size_of = {SUFFIXES[each]: each for each in sizes}
     if not path.exists():
         raise ValueError(f"path must be a folder or archive of the CMU pictures, got {str(path)!r}")
     files, bad = {}, set()
@@ -70,23 +82,24 @@ def _read(path, size, poses):
             fields = stem.split("_")
             if len(fields) not in (4, 5) or fields[1] not in poses:
                 continue
+            suffix = "".join(f"_{field}" for field in fields[4:])
             if extension == ".bad":
                 bad.add(stem)
-            elif extension == ".pgm" and stem == "_".join(fields[:4]) + SUFFIXES[size]:
-                files[stem] = data
+            elif extension == ".pgm" and suffix in size_of:
+                files[stem] = data, size_of[suffix]
     except DAMAGED as error:
         raise ValueError(
             f"path must hold undamaged archives, got {str(path)!r}: {error}"
         ) from error
     if not files:
         raise ValueError(
-            f"path must hold the CMU pictures ({LAYOUT}{SUFFIXES[size]}.pgm), got none of them in"
-            f" {str(path)!r}"
+            f"path must hold the CMU pictures ({LAYOUT}{SUFFIXES[sizes[0]]}.pgm), got none of them"
+            f" in {str(path)!r}"
         )
     stems = sorted(files)
-    pictures = [_gray(stem, files[stem], size) for stem in tqdm(stems, desc="CMU pictures")]
+    images = [_gray(stem, *files[stem], size) for stem in tqdm(stems, desc="CMU images")]
     people, taken = np.array([stem.split("_")[:2] for stem in stems]).T
-    return np.stack(pictures), people, taken, len(bad)
+    return np.stack(images), people, taken, len(bad)
 
 
 def _download() -> Path:
@@ -125,12 +138,14 @@ def _unpack(name: str, data: bytes) -> Iterator[tuple[str, bytes]]:
         yield name, data
 
 
-def _gray(stem: str, data: bytes, size: tuple[int, int]) -> np.ndarray:
+def _gray(stem: str, data: bytes, stored: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
     try:
-        with Image.open(io.BytesIO(data)) as picture:
-            levels = np.asarray(picture.convert("L"), "float32")
+        with Image.open(io.BytesIO(data)) as file:
+            image = file.convert("L")
     except (OSError, ValueError) as error:
         raise ValueError(f"path must hold undamaged pictures, got {stem}.pgm: {error}") from error
-    if levels.shape != size:
-        raise ValueError(f"{stem}.pgm must be (height, width) {size}, got {levels.shape}")
-    return levels[..., None] / 255
+    shape = image.height, image.width
+    if shape != stored:
+        raise ValueError(f"{stem}.pgm must be (height, width) {stored}, got {shape}")
+    scaled = image if stored == size else image.resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(scaled, "float32")[..., None] / 255

@@ -1,23 +1,22 @@
-"""How a net does on labelled images: what is right of what it says."""
+"""How a model does on labelled images."""
 
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-from helpers.faces import dataset as face_sets
-from helpers.faces.dataset import POSES, Faces
-from helpers.images import as_input
+from helpers.images import LabelledImages, as_input
+from helpers.models.forward import Forward
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a net does on labelled images.
+    """How a model does on labelled images.
 
     Attributes:
-        accuracy: share of the images that it gets right, 0..1.
-        confusion: (classes, classes) counts; rows are the truth, columns what the net says.
-        mistakes: indices of the images that it gets wrong, the most certain mistake first.
+        accuracy: share of the images whose most probable class is right, 0..1.
+        confusion: (classes, classes) counts; rows are the labels, columns the predictions.
+        mistakes: indices of the images whose prediction is wrong, the most certain first.
         probabilities: (N, classes).
     """
 
@@ -27,21 +26,20 @@ class Evaluation:
     probabilities: np.ndarray
 
 
-def truth(faces: Faces, *, poses: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels (N,) int64 and the names of the classes: the set's own, or the four poses."""
-    if poses:
-        return face_sets.pose_labels(faces), POSES
-    return faces.labels, faces.class_names
+def evaluate(model: keras.Model, images: LabelledImages) -> Evaluation:
+    """Evaluate a classifier on images, brought to its size and channels by `as_input`.
 
-
-def evaluate(model: keras.Model, faces: Faces, *, poses: bool = False) -> Evaluation:
-    """Measure a net on faces, which may be of another size or number of channels (`as_input`)."""
-    labels, classes = truth(faces, poses=poses)
-    pixels = as_input(faces.images, model.input_shape[1:])
-    probabilities = model.predict(pixels, verbose=0)
-    said = probabilities.argmax(1)
-    confusion = np.zeros((len(classes), len(classes)), int)
-    np.add.at(confusion, (labels, said), 1)
-    wrong = np.flatnonzero(said != labels)
+    Args:
+        model: takes pixels 0..255, puts out probabilities (N, classes).
+        images: labelled as the model's outputs are; faces by pose: `Faces.by_pose`.
+    """
+    pixels = as_input(images.images, model.input_shape[1:])
+    probabilities = Forward(model)(pixels)
+    predicted = probabilities.argmax(1)
+    classes = len(images.class_names)
+    confusion = np.zeros((classes, classes), int)
+    np.add.at(confusion, (images.labels, predicted), 1)
+    wrong = np.flatnonzero(predicted != images.labels)
     mistakes = wrong[np.argsort(-probabilities.max(1)[wrong], kind="stable")]
-    return Evaluation(float((said == labels).mean()), confusion, mistakes, probabilities)
+    accuracy = float((predicted == images.labels).mean())
+    return Evaluation(accuracy, confusion, mistakes, probabilities)

@@ -1,6 +1,6 @@
 """Who and what is drawn: a person and a scene at random, and the ellipsoids that they are made of.
 
-The head has its own frame, x to the right of the picture, y up, z towards the viewer, about one
+The head has its own frame, x to the right of the image, y up, z towards the viewer, about one
 unit from its middle to the crown.
 """
 
@@ -37,7 +37,7 @@ class Ellipsoid:
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same in every picture of one person; lengths in head units."""
+    """What stays the same in every image of one person; lengths in head units."""
 
     skin: np.ndarray
     hair: np.ndarray
@@ -53,7 +53,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Scene:
-    """What changes from picture to picture; angles in degrees."""
+    """What changes from image to image; angles in degrees."""
 
     yaw: float
     pitch: float
@@ -87,7 +87,7 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 
 def draw_scene(pose: str, rng: np.random.Generator) -> Scene:
-    """A picture's circumstances at random, around the pose's mean yaw and pitch."""
+    """An image's circumstances at random, around the pose's mean yaw and pitch."""
     light = np.array([rng.uniform(-0.8, 0.8), rng.uniform(0.0, 0.9), 1.0])
     return Scene(
         yaw=YAW[pose] + rng.normal(0, 8),

@@ -4,7 +4,7 @@ The head, as `helpers.faces.head` makes it, is turned by yaw, pitch and roll; ne
 stay. Each sample takes the nearest surface, shaded by Lambert's law with ambient light.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -14,7 +14,7 @@ from helpers.faces.head import Ellipsoid, Person, Scene, draw_person, draw_scene
 SIZE = 64
 SUPERSAMPLING = 2
 HALF_WIDTH = 1.5
-"""Half the picture's width, in head units."""
+"""Half the image's width, in head units."""
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -44,12 +44,12 @@ def hit(m: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
 
 
 def render(person: Person, scene: Scene) -> np.ndarray:
-    """One picture (64, 64, 3) float32 in [0, 1]."""
+    """One image (64, 64, 3) float32 in [0, 1]."""
     samples = SIZE * SUPERSAMPLING
     axis = (np.arange(samples, dtype="float32") + 0.5) / samples * 2 - 1
     xs, ys = axis * HALF_WIDTH, -axis * HALF_WIDTH - 0.2
     mix = np.linspace(0, 1, samples, dtype="float32")[:, None, None]
-    picture = np.broadcast_to(
+    image = np.broadcast_to(
         scene.background[0] * (1 - mix) + scene.background[1] * mix, (samples, samples, 3)
     ).astype("float32")
     depth = np.full((samples, samples), -np.inf, "float32")
@@ -58,48 +58,58 @@ def render(person: Person, scene: Scene) -> np.ndarray:
         turn = (head if part.turns else np.eye(3)) @ rotation(0, 0, part.roll)
         centre = (head if part.turns else np.eye(3)) @ np.array(part.centre) * scene.scale
         centre[:2] += scene.shift
-        _draw(picture, depth, xs, ys, centre, np.array(part.radii) * scene.scale, turn, part, scene)
-    blocks = picture.reshape(SIZE, SUPERSAMPLING, SIZE, SUPERSAMPLING, 3)
+        _draw(image, depth, xs, ys, centre, np.array(part.radii) * scene.scale, turn, part, scene)
+    blocks = image.reshape(SIZE, SUPERSAMPLING, SIZE, SUPERSAMPLING, 3)
     return np.clip(blocks.mean((1, 3)), 0, 1).astype("float32")
 
 
 def render_people(
-    people: int, per_person: int, poses: Sequence[str], *, seed: int
+    people: int,
+    per_person: int,
+    poses: Sequence[str],
+    *,
+    seed: int,
+    name: str = "person",
+    change_scene: Callable[[Scene], Scene] = lambda scene: scene,
+    change_image: Callable[[np.ndarray], np.ndarray] = lambda image: image,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw every person equally often in every pose; the same seed gives the same pictures.
+    """Draw every person equally often in every pose; the same seed gives the same images.
 
     Args:
-        people: how many different persons.
-        per_person: pictures of each; the poses take turns.
+        people: how many different people.
+        per_person: images of each; the poses take turns.
         poses: names of `YAW`.
         seed: at least 0.
+        name: what each person's name begins with; their number follows.
+        change_scene: changes each scene before it is drawn.
+        change_image: changes each image, (64, 64, 3) in 0..1, after it was drawn.
 
     Returns:
-        Pictures (N, 64, 64, 3) float32 in [0, 1], persons (N,) str and poses (N,) str.
+        Images (N, 64, 64, 3) float32 in 0..1, people (N,) str and poses (N,) str.
 
     Raises:
         ValueError: `people` or `per_person` below 1, or `seed` below 0.
     """
-    for name, value, least in (
+    for argument, value, least in (
         ("people", people, 1),
         ("per_person", per_person, 1),
         ("seed", seed, 0),
     ):
         if value < least:
-            raise ValueError(f"{name} must be at least {least}, got {value}")
-    pictures, names, taken = [], [], []
+            raise ValueError(f"{argument} must be at least {least}, got {value}")
+    images, names, pose_of_each = [], [], []
     for number in tqdm(range(people), desc="rendered people"):
         person = draw_person(np.random.default_rng([seed, number]))
         for k in range(per_person):
             pose = poses[k % len(poses)]
             scene = draw_scene(pose, np.random.default_rng([seed, number, k]))
-            pictures.append(render(person, scene))
-            names.append(f"person{number:02d}")
-            taken.append(pose)
-    return np.stack(pictures), np.array(names), np.array(taken)
+            images.append(change_image(render(person, change_scene(scene))))
+            names.append(f"{name}{number:02d}")
+            pose_of_each.append(pose)
+    return np.stack(images).astype("float32"), np.array(names), np.array(pose_of_each)
 
 
-def _draw(picture, depth, xs, ys, centre, radii, turn, part: Ellipsoid, scene: Scene) -> None:
+def _draw(image, depth, xs, ys, centre, radii, turn, part: Ellipsoid, scene: Scene) -> None:
     reach = np.sqrt((turn**2) @ np.square(radii))
     columns = slice(*np.searchsorted(xs, (centre[0] - reach[0], centre[0] + reach[0])))
     rows = slice(*np.searchsorted(-ys, (-centre[1] - reach[1], -centre[1] + reach[1])))
@@ -116,5 +126,5 @@ def _draw(picture, depth, xs, ys, centre, radii, turn, part: Ellipsoid, scene: S
     normal /= np.linalg.norm(normal, axis=0)
     lambert = np.clip(scene.light.astype("float32") @ normal, 0, None)
     shade = scene.ambient + (1.15 - scene.ambient) * lambert
-    picture[rows, columns][front] = shade[:, None] * part.colour.astype("float32")
+    image[rows, columns][front] = shade[:, None] * part.colour.astype("float32")
     depth[rows, columns][front] = z + np.float32(centre[2])

@@ -13,7 +13,6 @@ GRID = ("unit", "tv_weight", "lp_weight", "seed")
 AXES = ("objective", "parametrization", "transforms", "regularizers", "optimizer", "seed")
 """Dims of the grid of maps that `maximize` makes, in the order they are stored."""
 IMAGE = ("height", "width", "channel")
-PICTURE = IMAGE
 LOSS_PARTS = ("activation", "lp_norm", "tv")
 """Parts of the loss of `happy_maps`."""
 PER_SEED = {"activation_seed", "gradient_seed"}

@@ -14,14 +14,14 @@ from typing import NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers
 
 from helpers.images import display
 from helpers.maps.keras_vis import ActivationMap
 from helpers.maps.objectives import over_positions
 from helpers.maps.parametrizations import PIXEL_RANGE
 from helpers.maps.regularizers import lp_norm, total_variation
-from helpers.models.fast_layers import ThinConv2D, with_quick_gradients
+from helpers.models import before_last, with_quick_gradients
+from helpers.models.fast_layers import product
 
 EPSILON = 1e-7
 DECAY = 0.95
@@ -208,29 +208,18 @@ def _prepared(target: keras.Model) -> _Net:
         means = over_positions(model(x, training=False))
         return tf.gather(means, units, axis=1, batch_dims=1)
 
-    body, last = _split(model)
-    is_plain = type(last) in (layers.Conv2D, ThinConv2D, layers.Dense)
-    if not is_plain or keras.activations.serialize(last.activation) not in ELEMENTWISE:
+    body, last = before_last(model) or (None, None)
+    elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
+    if last is None or last.activation not in elementwise:
         return _Net(_compiled(all_units), None, None, None)
 
     def one_unit(x, kernel_and_bias):
         kernel, bias = kernel_and_bias
-        apply = tf.matmul if type(last) is layers.Dense else last.convolution_op
-        return over_positions(last.activation(apply(body(x, training=False), kernel) + bias))[:, 0]
+        return over_positions(last.activation(product(last, body(x), kernel) + bias))[:, 0]
 
     kernel = tf.convert_to_tensor(last.kernel)
     bias = tf.convert_to_tensor(last.bias) if last.use_bias else tf.zeros(kernel.shape[-1])
     return _Net(_compiled(all_units), _compiled(one_unit), kernel, bias)
-
-
-def _split(model: keras.Model) -> tuple[Callable, keras.Layer]:
-    """What comes before the layer that gives the model's output, as a function, and that layer."""
-    last, node, _ = model.outputs[0]._keras_history
-    before = keras.Model(model.inputs[0], last._inbound_nodes[node].input_tensors[0])
-    if not isinstance(last, keras.Model):
-        return before, last
-    inner, last = _split(last)
-    return lambda x, training: inner(before(x, training=training), training=training), last
 
 
 def _compiled(activations: Callable) -> Callable:

@@ -20,8 +20,8 @@ from helpers.maps.optimizers import Optimizer, Slots
 from helpers.maps.parametrizations import Parametrization
 from helpers.maps.regularizers import Regularizer
 from helpers.maps.transforms import Transform
+from helpers.models import with_quick_gradients
 from helpers.models.cutting import Tap
-from helpers.models.fast_layers import with_quick_gradients
 
 MOST_MAPS = 16
 """Maps in a batch: enough to keep the cores busy, few enough to stay in the cache."""

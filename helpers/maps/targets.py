@@ -15,7 +15,6 @@ from helpers.maps.objectives import over_positions
 from helpers.maps.spec import MINUS_OTHERS, MapSpec
 from helpers.models import cutting
 from helpers.models.cutting import Tap
-from helpers.models.preprocessing import from_pixels
 
 MOST_IMAGES = 64
 """Images measured at once."""
@@ -167,10 +166,11 @@ class _Net:
 
 @lru_cache(maxsize=8)
 def _network(net: _Net, layer: str, objective: str, preprocessing) -> keras.Model:
-    cut = cutting.at_layer(net.model, layer, pre_activation=objective != "activation")
+    tap = Tap(layer, pre_activation=objective != "activation")
+    cut = cutting.cut_at(net.model, [tap], preprocessing=preprocessing)
     if objective == MINUS_OTHERS:
         cut = keras.Model(cut.inputs[0], _minus_others(cut.outputs[0]))
-    return from_pixels(cut, preprocessing)
+    return cut
 
 
 @lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""Where the activation of a map, raw and as shown, stands among those of real images."""
+"""Where the activation of a map, raw and displayed, stands among those of real images."""
 
 import numpy as np
 import xarray as xr
@@ -9,7 +9,7 @@ def against_data(maps: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
 
     Args:
         maps: what `happy_maps` returns.
-        statistics: of the same net, from `unit_statistics.unit_statistics` or `scale`.
+        statistics: of the same model, from `activation_scale` or `unit_statistics`.
 
     Returns:
         Over `of` ("raw", "display") and the maps' leading dims: `activation`; `z_score`, in
@@ -22,14 +22,14 @@ def against_data(maps: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
     """
     if statistics.attrs["weight_digest"] != maps.attrs["weight_digest"]:
         raise ValueError(
-            "statistics must be of the maps' net, got those of weights"
+            "statistics must be of the maps' model, got those of weights"
             f" {statistics.attrs['weight_digest'][:12]} for {maps.attrs['weight_digest'][:12]}"
         )
     data = statistics.sel(
         layer=maps.attrs["layer"], objective=maps.attrs["objective"], unit=maps["unit"]
     ).drop_vars(("layer", "objective"))
-    both = [maps["activation_raw"], maps["activation_display"]]
-    activation = xr.concat(both, "of").assign_coords(of=["raw", "display"]).astype("float64")
+    raw, display = (maps[f"activation_{of}"].astype("float64") for of in ("raw", "display"))
+    activation = xr.concat([raw, display], "of").assign_coords(of=["raw", "display"])
     points = xr.concat(
         [
             data["min"].expand_dims(level=[0.0]),
@@ -52,6 +52,6 @@ def against_data(maps: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
             "z_score": (activation - data["mean"]) / data["std"].where(data["std"] > 0),
             "ratio": activation / data["max"].where(data["max"] > 0),
             "percentile": percentile.where(activation.notnull()),
-            "display_gap": both[0].astype("float64") - both[1],
+            "display_gap": raw - display,
         }
     )

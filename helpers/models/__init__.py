@@ -1,18 +1,30 @@
 """Keras models: load and check them, find layers and units, cut them, say what they expect."""
 
-from helpers.models.cutting import at_layer
-from helpers.models.fast_layers import with_quick_gradients
+from helpers.models.cutting import (
+    Tap,
+    at_layer,
+    before_last,
+    check_gradient,
+    cut_at,
+    with_quick_gradients,
+)
+from helpers.models.forward import Forward
 from helpers.models.imagenet import class_names, find_class
-from helpers.models.layers import (
+from helpers.models.inputs import ImageInput, image_shape
+from helpers.models.loading import load_model
+from helpers.models.paths import (
     LayerInfo,
     check_units,
     find_layer,
+    keras_layer,
+    layers,
     unit_count,
-    visualisable_layers,
 )
-from helpers.models.loading import load_model
 from helpers.models.preprocessing import (
+    COLOUR_SPACES,
     PREPROCESSINGS,
+    Preprocessing,
+    Standardized,
     from_pixels,
     input_front,
     resolve_preprocessing,
@@ -22,24 +34,35 @@ from helpers.models.receptive_fields import ReceptiveField, receptive_field
 from helpers.models.weights import reinitialised, weight_digest
 
 __all__ = [
+    "COLOUR_SPACES",
+    "Forward",
+    "ImageInput",
     "LayerInfo",
     "PREPROCESSINGS",
+    "Preprocessing",
     "ReceptiveField",
+    "Standardized",
+    "Tap",
     "ZOO",
     "ZooEntry",
     "at_layer",
+    "before_last",
+    "check_gradient",
     "check_units",
     "class_names",
+    "cut_at",
     "find_class",
     "find_layer",
     "from_pixels",
+    "image_shape",
     "input_front",
+    "keras_layer",
+    "layers",
     "load_model",
     "receptive_field",
     "reinitialised",
     "resolve_preprocessing",
     "unit_count",
-    "visualisable_layers",
     "weight_digest",
     "with_quick_gradients",
     "zoo",

@@ -1,88 +1,106 @@
-"""Layers equal to Keras's own up to rounding, whose gradient by their input is quick on a CPU."""
+"""Calls equal to those of Keras's layers up to rounding, whose gradient is quick on a CPU."""
+
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 from keras import layers
 
-from helpers.models.cutting import PreActivation, copy_layer
-
 FEW_CHANNELS = 4
 
 
-class ThinConv2D(layers.Conv2D):
-    """A stride-1 convolution of a picture of few channels, equal to `Conv2D` up to rounding.
+def quick_call(layer: keras.Operation) -> Callable | None:
+    """What gives the same as calling a layer, with a quick gradient; None where there is none.
 
-    TensorFlow's own gradient by the picture runs at a tenth of the speed of other convolutions:
-    with 1 or 3 channels to write, its kernels have nothing to share. Here it is one matrix product,
-    and one shifted sum for each position of the kernel.
+    There is one for stride-1 convolutions of at most `FEW_CHANNELS` channels (up to rounding), and
+    for max pooling without padding by strides of the pool's size. Both read the layer's own kernel,
+    bias and activation function at each call. Only layers of exactly Keras's classes have one.
+
+    - Convolution: TensorFlow's own gradient by the image runs at a tenth of the speed of other
+      convolutions: with 1 or 3 channels to write, its kernels have nothing to share. Here it is one
+      matrix product, and one shifted sum for each position of the kernel.
+    - Pooling: TensorFlow has a quick gradient and one that takes half of a step's time, and which
+      of them a compiled function gets is up to chance (2.21: oneDNN's is put in only where the
+      pooling was rewritten before its gradient).
     """
-
-    def convolution_op(self, inputs, kernel):
-        """Convolve (N, H, W, C) with `kernel` (rows, columns, C, filters)."""
-        return _convolve(inputs, tf.convert_to_tensor(kernel), self.padding.upper())
-
-
-class TiledMaxPooling2D(layers.MaxPooling2D):
-    """Max pooling of tiles that do not overlap; the gradient goes to the first largest of a tile.
-
-    TensorFlow has a quick gradient for it and one that takes half of a step's time, and which of
-    them a compiled function gets is up to chance (2.21: oneDNN's is put in only where the pooling
-    was rewritten before its gradient).
-    """
-
-    def call(self, inputs):
-        """Pool (N, H, W, C) to (N, H // rows, W // columns, C)."""
-        return _pool(inputs, *self.pool_size)
+    if not _is_untouched(layer):
+        return None
+    if _is_thin(layer):
+        return lambda x, **_: _activated(layer, product(layer, _float32(x), layer.kernel))
+    if (
+        type(layer) is layers.MaxPooling2D
+        and tuple(layer.pool_size) == tuple(layer.strides)
+        and layer.padding == "valid"
+        and layer.data_format == "channels_last"
+        and layer.compute_dtype == "float32"
+    ):
+        return lambda x, **_: _pool(_float32(x), *layer.pool_size)
+    return None
 
 
-def with_quick_gradients(model: keras.Model) -> keras.Model:
-    """Copy a model, its layers as `ThinConv2D` and `TiledMaxPooling2D` where those do the same.
+def is_plain(layer: keras.Operation) -> bool:
+    """Whether a layer's output is `activation(product(layer, x, kernel) + bias)`, in float32."""
+    return (
+        _is_untouched(layer)
+        and type(layer) in (layers.Conv2D, layers.Dense)
+        and (layer.compute_dtype == "float32")
+    )
 
-    That is stride-1 convolutions of at most `FEW_CHANNELS` channels, and max pooling without
-    padding by strides of the pool's size.
+
+def product(layer: keras.Layer, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """What a plain Conv2D or Dense layer makes of its input with a kernel, before the bias.
 
     Args:
-        model: Functional or Sequential, also with such models inside.
+        layer: as `is_plain`.
+        x: (N, H, W, C) or (N, ..., C).
+        kernel: (rows, columns, C, units) or (C, units); any number of units.
     """
+    if type(layer) is layers.Dense:
+        return keras.ops.matmul(x, kernel)
+    if _is_thin(layer):
+        return _convolve(x, tf.convert_to_tensor(kernel), layer.padding.upper())
+    return layer.convolution_op(x, kernel)
 
-    copies = {}
 
-    def quick(layer: keras.Layer) -> keras.Layer:
-        if id(layer) not in copies:
-            copies[id(layer)] = new(layer)
-        return copies[id(layer)]
+def _float32(x: tf.Tensor) -> tf.Tensor:
+    return tf.cast(x, "float32")
 
-    def new(layer: keras.Layer) -> keras.Layer:
-        if isinstance(layer, PreActivation):
-            return PreActivation(quick(layer.layer))
-        if (
-            type(layer) is layers.Conv2D
-            and layer.input.shape[-1] <= FEW_CHANNELS
-            and (layer.strides, layer.dilation_rate, layer.groups) == ((1, 1), (1, 1), 1)
-        ):
-            return ThinConv2D.from_config(layer.get_config())
-        if (
-            type(layer) is layers.MaxPooling2D
-            and tuple(layer.pool_size) == tuple(layer.strides)
-            and layer.padding == "valid"
-        ):
-            return TiledMaxPooling2D.from_config(layer.get_config())
-        return copy_layer(layer)
 
-    copy = keras.models.clone_model(model, clone_function=quick, recursive=True)
-    copy.set_weights(model.get_weights())
-    return copy
+def _activated(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
+    if layer.use_bias:
+        outputs = outputs + tf.convert_to_tensor(layer.bias)
+    return outputs if layer.activation is None else layer.activation(outputs)
+
+
+def _is_thin(layer: keras.Operation) -> bool:
+    return (
+        type(layer) is layers.Conv2D
+        and layer.kernel.shape[2] <= FEW_CHANNELS
+        and (layer.strides, layer.dilation_rate, layer.groups) == ((1, 1), (1, 1), 1)
+        and layer.data_format == "channels_last"
+        and layer.compute_dtype == "float32"
+    )
+
+
+def _is_untouched(layer: keras.Operation) -> bool:
+    """Nothing of the layer was replaced on the object: its class says what it computes."""
+    replaced = {"call", "convolution_op"}.intersection(vars(layer))
+    is_changed = getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None)
+    return not replaced and not is_changed
 
 
 def _convolve(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+    if None in x.shape[1:]:
+        return tf.nn.conv2d(x, kernel, 1, padding)
+
     @tf.custom_gradient
     def convolve(x):
-        return tf.nn.conv2d(x, kernel, 1, padding), lambda g: _by_picture(g, kernel, padding)
+        return tf.nn.conv2d(x, kernel, 1, padding), lambda g: _by_image(g, kernel, padding)
 
     return convolve(x)
 
 
-def _by_picture(g: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+def _by_image(g: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     rows, columns, channels, filters = kernel.shape
     matrix = tf.reshape(kernel, (-1, filters))
     products = tf.matmul(tf.reshape(g, (-1, filters)), matrix, transpose_b=True)
@@ -110,7 +128,10 @@ def _sum_of_shifts(products: tf.Tensor) -> tf.Tensor:
 
 
 def _pool(x: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
-    shape = x.shape[1:]
+    shape = tuple(x.shape[1:])
+
+    if None in shape:
+        return tf.nn.max_pool2d(x, (rows, columns), (rows, columns), "VALID")
 
     @tf.custom_gradient
     def pool(x):

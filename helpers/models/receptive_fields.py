@@ -1,12 +1,17 @@
-"""Real images beside maps: those that fire a unit most and least, and where a neuron looks."""
+"""Where a neuron looks: the receptive field of a layer's neurons."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 from keras import layers
 
 from helpers.models import cutting
+from helpers.models.graph import graph_of
+from helpers.models.inputs import image_input
+from helpers.models.lambdas import Arithmetic
+from helpers.models.paths import find_call, info_of, with_units
 
 SLIDING = (
     layers.Conv2D,
@@ -17,6 +22,7 @@ SLIDING = (
 )
 IN_PLACE = (
     *cutting.ACTIVATION_LAYERS,
+    Arithmetic,
     layers.Add,
     layers.Average,
     layers.BatchNormalization,
@@ -34,6 +40,12 @@ IN_PLACE = (
     layers.Subtract,
 )
 """Layers whose output at a position follows from their inputs at that position only."""
+OPERATIONS_IN_PLACE = (
+    *cutting.ACTIVATION_OPERATIONS, "Absolute", "Add", "Cast", "Clip", "Divide", "Exp", "Log",
+    "Maximum", "Minimum", "Multiply", "Negative", "Power", "Sqrt", "Square", "Subtract",
+    "TrueDivide",
+)  # fmt: skip
+"""Class names of Keras's operations of the same kind."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +54,9 @@ class ReceptiveField:
 
     Attributes:
         size: pixels.
-        stride: pixels from one neuron's field to the next one's; 0 when all see the whole picture.
+        stride: pixels from one neuron's field to the next one's; 0 when all see the whole image.
         start: first pixel of the field of the neuron at row 0 and column 0; negative where padding
-            lies outside of the picture.
+            lies outside of the image.
     """
 
     size: tuple[int, int]
@@ -60,47 +72,48 @@ class ReceptiveField:
         return top, left, top + self.size[0], left + self.size[1]
 
 
-def receptive_field(model: keras.Model, layer: str | int) -> ReceptiveField:
+def receptive_field(
+    model: keras.Model, layer: str | int, *, size: int | Sequence[int] | None = None
+) -> ReceptiveField:
     """Compute the receptive field of a layer's neurons from the stack of layers before it.
 
     Layer by layer, along each axis (Araujo, Norris & Sim 2019, "Computing Receptive Fields of
     Convolutional Neural Networks", Distill): `size += (k - 1) stride`, `start -= padding stride`,
     `stride *= s`, with the kernel k (dilated) and its step s. Branches that meet see what any of
     them sees. After a layer that is neither sliding nor in place (Dense, global pooling, attention,
-    upsampling ...) a neuron is taken to see the whole picture.
+    upsampling ...) a neuron is taken to see the whole image.
 
     Args:
-        model: Functional or Sequential.
-        layer: name or index of a layer with units.
+        model: Functional or Sequential, nested at any depth.
+        layer: path or index of a layer with units.
+        size: (height, width) of the image, as `image_shape` takes it.
 
     Raises:
-        ValueError: no such layer, or one without units.
+        ValueError: no such layer, or one without units; the model does not take images.
     """
-    cut = cutting.at_layer(model, layer)
-    shape = tuple(cut.input_shape[1:3])
-    pixel = ReceptiveField((1, 1), (1, 1), (0, 0))
-    whole = ReceptiveField(shape, (0, 0), (0, 0))
-    return _through(cut, pixel, whole)
-
-
-def _through(model: keras.Model, entering: ReceptiveField, whole: ReceptiveField) -> ReceptiveField:
-    """The field at the output of a model whose input has the field `entering`."""
-    fields = {id(model.inputs[0]): entering}
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if node.is_input:
-                continue
-            before = _union([fields[id(x)] for x in node.input_tensors], whole)
-            after = _after(node.operation, before, whole, node.input_tensors[0].shape)
-            fields |= {id(x): after for x in node.outputs}
-    return fields[id(model.outputs[0])]
+    graph = graph_of(model)
+    call = find_call(model, graph, layer)
+    with_units(model, info_of(call))
+    image = image_input(graph, size)
+    if image.kind != "image":
+        raise ValueError(f"model must take images for a receptive field, got a {image.kind}")
+    whole = ReceptiveField(tuple(image.shape[:2]), (0, 0), (0, 0))
+    fields = {
+        value: ReceptiveField((1, 1), (1, 1), (0, 0)) if value.name == image.name else whole
+        for value in graph.inputs
+    }
+    for one in graph.needed(call.outputs):
+        before = _union([fields[value] for value in one.inputs], whole)
+        after = _after(one.operation, before, whole, one.inputs[0].shape)
+        fields |= dict.fromkeys(one.outputs, after)
+    return fields[call.outputs[0]]
 
 
 def _after(operation, before: ReceptiveField, whole: ReceptiveField, shape) -> ReceptiveField:
-    if before == whole or isinstance(operation, IN_PLACE):
+    kind = type(operation).__name__
+    is_in_place = isinstance(operation, IN_PLACE) or kind in OPERATIONS_IN_PLACE
+    if before == whole or is_in_place or (kind.startswith("Random") and kind != "RandomCrop"):
         return before
-    if isinstance(operation, keras.Model):
-        return _through(operation, before, whole)
     if isinstance(operation, layers.ZeroPadding2D | layers.Cropping2D):
         is_padding = isinstance(operation, layers.ZeroPadding2D)
         edges = operation.padding if is_padding else operation.cropping
@@ -117,7 +130,7 @@ def _after(operation, before: ReceptiveField, whole: ReceptiveField, shape) -> R
     return ReceptiveField(*zip(*along, strict=True))
 
 
-def _step(layer: keras.Layer, axis: int, length: int) -> tuple[int, int, int]:
+def _step(layer: keras.Layer, axis: int, length: int | None) -> tuple[int, int, int]:
     """Extent of the kernel, its step and the padding before the first pixel, along one axis."""
     kernel = layer.pool_size if hasattr(layer, "pool_size") else layer.kernel_size
     dilation = getattr(layer, "dilation_rate", (1, 1))[axis]
@@ -125,6 +138,8 @@ def _step(layer: keras.Layer, axis: int, length: int) -> tuple[int, int, int]:
     k, s = (kernel[axis] - 1) * dilation + 1, strides[axis]
     if layer.padding == "valid":
         return k, s, 0
+    if length is None:
+        return k, s, max(k - s, 0) // 2
     return k, s, max((math.ceil(length / s) - 1) * s + k - length, 0) // 2
 
 

@@ -1,4 +1,4 @@
-"""One search at a time in a thread of its own: the newest cancels the one before."""
+"""One job at a time in a thread of its own: the newest cancels the one before."""
 
 import threading
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Protocol
 
 
 class StoppedError(BaseException):
-    """Raised inside a search that was cancelled; no `except Exception` holds it up."""
+    """Raised inside a job that was cancelled; no `except Exception` holds it up."""
 
 
 class Owner(Protocol):
-    """Who starts searches."""
+    """Who starts jobs."""
 
     def stopped(self) -> None:
-        """Learn that the search was stopped, and not by a newer one of the same owner."""
+        """Learn that the job was stopped, and not by a newer one of the same owner."""
 
 
 class Newest:
@@ -26,7 +26,7 @@ class Newest:
 
     def __init__(self):
         """Start without a job."""
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="search")
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="newest")
         self._future: Future | None = None
         self._owner: Owner | None = None
         self._cancelled = threading.Event()
@@ -60,6 +60,17 @@ class Newest:
         """Wait for the newest job and return what it returned; None where it was cancelled.
 
         Raises:
+            Exception: what the job raised.
+            KeyboardInterrupt: while waiting; the job is cancelled.
+        """
+        self.wait()
+        is_done = self._future and not self._future.cancelled()
+        return self._future.result() if is_done else None
+
+    def wait(self) -> None:
+        """Wait until the newest job has ended, however it did.
+
+        Raises:
             KeyboardInterrupt: while waiting; the job is cancelled.
         """
         try:
@@ -67,8 +78,6 @@ class Newest:
         except KeyboardInterrupt:
             self.stop()
             raise
-        is_done = self._future and not self._future.cancelled()
-        return self._future.result() if is_done else None
 
 
 def _run(job: Callable[[Callable[[], None]], object], cancelled: threading.Event) -> object:

@@ -8,14 +8,14 @@ import keras
 import numpy as np
 
 from helpers import models, plots
-from helpers.faces.dataset import Faces
+from helpers.images import LabelledImages
 from helpers.maps.spec import MapSpec
-from helpers.measures import report
-from helpers.panel import parts
+from helpers.measures import report_layer
 from helpers.panel.background import Newest
 from helpers.panel.controls import Controls
-from helpers.panel.elements import Picture, Status, button, heading
-from helpers.plots.map_grids import MapFigure
+from helpers.panel.elements import ImageView, Status, button, heading
+from helpers.plots import MapFigure
+from helpers.sweeps import optimize
 
 OTHER_UNITS = 7
 """Units whose maps the chosen unit's are compared with."""
@@ -31,18 +31,18 @@ class CardView(ipywidgets.VBox):
         picture, status: the card, and what is going on.
     """
 
-    def __init__(self, controls: Controls, search: Newest, faces: Faces):
+    def __init__(self, controls: Controls, search: Newest, images: LabelledImages):
         """Build the view.
 
         Args:
             controls: say layer, unit, weights and steps.
             search: where the maps are searched.
-            faces: labelled images that the unit is judged against.
+            images: labelled images that the unit is judged against.
         """
         super().__init__()
-        self._controls, self._search, self._faces = controls, search, faces
+        self._controls, self._search, self._images = controls, search, images
         self._figure: MapFigure | None = None
-        self.status, self.picture = Status(name="Card progress", max=2), Picture()
+        self.status, self.picture = Status(name="Card progress", max=2), ImageView()
         self.start_button, self.stop_button = button("Unit card"), button("Stop card")
         self.start_button.on_click(lambda _: self.status.attempt(self._start))
         self.stop_button.on_click(lambda _: self._search.stop())
@@ -56,8 +56,9 @@ class CardView(ipywidgets.VBox):
         Raises:
             ValueError: the layer has one unit only, or a value of the controls is not legal.
         """
-        if error := self.status.attempt(self._start) or self._search.result():
-            raise error
+        with self.status.announcing():
+            self._start()
+        self._search.result()
 
     def stopped(self) -> None:
         """Say that the search was stopped."""
@@ -74,39 +75,42 @@ class CardView(ipywidgets.VBox):
         return self._figure
 
     def _start(self) -> None:
-        net, spec = self._controls.net, card_spec(self._controls.net, self._controls.spec)
+        model = self._controls.chosen_model
+        spec = card_spec(model, self._controls.spec)
         unit = self._controls.spec.units[0]
         self.status.value = 0
-        self.status.say(f"Searching maps of {len(spec.units)} units from {SEEDS} seeds ...")
-        self._search.start(
-            self, lambda check: self.status.attempt(self._draw, net, spec, unit, check)
-        )
+        self.status.say(f"Optimizing maps of {len(spec.units)} units from {SEEDS} seeds ...")
+        self._search.start(self, lambda check: self._announced(model, spec, unit, check))
 
-    def _draw(self, net: keras.Model, spec: MapSpec, unit: int, check: Callable) -> None:
-        def on_step(step: int, picture: np.ndarray) -> None:
+    def _announced(self, model: keras.Model, spec: MapSpec, unit: int, check: Callable) -> None:
+        with self.status.announcing():
+            self._draw(model, spec, unit, check)
+
+    def _draw(self, model: keras.Model, spec: MapSpec, unit: int, check: Callable) -> None:
+        def on_step(step: int, image: np.ndarray) -> None:
             check()
 
-        found = []
-        for one in (spec, replace(spec, sign="sad", objective="pre-activation")):
-            found.append(parts.find(net, one, on_step))
-            self.status.value += 1
-        known = report.gather(
-            net, self._faces, *found, preprocessing=spec.preprocessing, progress=False
+        happy = optimize(model, spec, on_step)
+        self.status.value += 1
+        sad = optimize(model, replace(spec, sign="sad", objective="pre-activation"), on_step)
+        self.status.value += 1
+        report = report_layer(
+            model, self._images, happy, sad, preprocessing=spec.preprocessing, progress=False
         )
         check()
-        self._figure = plots.unit_card(known, unit)
+        self._figure = plots.unit_card(report, unit)
         self.picture.width, self.picture.alt = WIDTH, self._figure.alt
         self.picture.png = self._figure.png()
         self.status.say(f"Done: the card of {spec.layer} unit {unit}.")
 
 
-def card_spec(net: keras.Model, spec: MapSpec) -> MapSpec:
+def card_spec(model: keras.Model, spec: MapSpec) -> MapSpec:
     """The HappyMaps that a card needs: the chosen unit and some others of its layer, four seeds.
 
     Raises:
         ValueError: the layer has one unit only, so that there is nothing to compare it with.
     """
-    count, unit, seed = models.unit_count(net, spec.layer), spec.units[0], spec.seeds[0]
+    count, unit, seed = models.unit_count(model, spec.layer), spec.units[0], spec.seeds[0]
     if count < 2:
         raise ValueError(f"layer must have at least 2 units for a card, got 1 in {spec.layer!r}")
     spread = np.linspace(0, count - 1, min(count, OTHER_UNITS + 1)).astype(int).tolist()

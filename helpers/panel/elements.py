@@ -1,10 +1,11 @@
-"""Parts of the panel that ipywidgets lacks: each has a name, or says what it shows, in the page.
+"""Parts of the panel that ipywidgets lacks, each with a name or a text alternative in the page.
 
-A slider of ipywidgets has no name that a screen reader could tell, its HTML widget builds a live
-region anew at each change, its image has no text alternative, and its buttons hold no picture.
+A slider of ipywidgets has no accessible name, its HTML widget builds a live region anew at each
+change, its image has no text alternative, and its buttons hold no image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anywidget
@@ -18,7 +19,7 @@ STYLE = {"description_width": "9em"}
 class Number(anywidget.AnyWidget):
     """A text box and a slider that hold the same number.
 
-    The box takes any number: who reads `value` says what is legal.
+    The box takes any number: what is legal is checked by who reads `value`.
 
     Attributes:
         name: the label of the box; the slider is "`name` slider".
@@ -42,43 +43,55 @@ class Number(anywidget.AnyWidget):
         return int(self.value) if self.value.is_integer() else self.value
 
 
-class Picture(anywidget.AnyWidget):
-    """A picture and its caption.
+class ImageView(anywidget.AnyWidget):
+    """An image and its caption.
 
     Attributes:
-        png: the picture's file; empty for none yet.
-        alt: what it shows, in words.
-        caption: lines under it.
-        width: of the picture on the page, in CSS pixels.
+        png: the image's file; empty for none yet.
+        alt: the image in words.
+        caption: a line under it.
+        details: further lines, unfolded on demand; empty for none.
+        width: of the image on the page, in CSS pixels; 0 to take the room there is, each of the
+            image's pixels a square of whole ones.
     """
 
-    _esm, _css = FRONTEND / "picture.js", FRONTEND / "style.css"
+    _esm, _css = FRONTEND / "image.js", FRONTEND / "style.css"
     png = traitlets.Bytes().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
     caption = traitlets.Unicode().tag(sync=True)
-    width = traitlets.Int(256).tag(sync=True)
+    details = traitlets.Unicode().tag(sync=True)
+    width = traitlets.Int(0).tag(sync=True)
+
+    def clear(self) -> None:
+        """Show no image."""
+        with self.hold_sync():
+            self.png, self.alt, self.caption, self.details = b"", "", "", ""
 
 
 class Grid(anywidget.AnyWidget):
-    """A table of pictures, each a button.
+    """A table of images, each a button.
 
     Attributes:
         rows, columns: headings.
-        cells: a list a row, as far as it is filled, of {"src": data URL, "name": in words}.
+        caption: what the images are of.
+        is_stale: they are of something else than what is chosen now.
+        cells: a list per row, as far as it is filled, of {"src": data URL, "name": in words}.
         chosen: (row, column) of the button pressed last; empty for none.
-        width: of a picture on the page, in CSS pixels.
+        width: of an image on the page, in CSS pixels.
     """
 
     _esm, _css = FRONTEND / "grid.js", FRONTEND / "style.css"
     rows = traitlets.List(traitlets.Unicode()).tag(sync=True)
     columns = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    caption = traitlets.Unicode().tag(sync=True)
+    is_stale = traitlets.Bool(False).tag(sync=True)
     cells = traitlets.List().tag(sync=True)
     chosen = traitlets.List(traitlets.Int()).tag(sync=True)
     width = traitlets.Int(64).tag(sync=True)
 
 
 class SpecBox(anywidget.AnyWidget):
-    """A text box whose Apply button hands over the text as it stands in the page.
+    """A text box, to unfold, whose Apply button hands over the text as it stands in the page.
 
     Attributes:
         name: the label.
@@ -100,7 +113,7 @@ class Status(anywidget.AnyWidget):
     Attributes:
         name: of the progress bar.
         text: what is announced.
-        is_error: `text` says what went wrong.
+        is_error: `text` is an error.
         value, max: of the progress bar.
     """
 
@@ -115,14 +128,20 @@ class Status(anywidget.AnyWidget):
         """Announce what happens."""
         self.text, self.is_error = text, False
 
-    def attempt(self, call, *arguments) -> Exception | None:
-        """Call, and announce an error in words instead of raising it; return the error."""
+    @contextmanager
+    def announcing(self) -> Iterator[None]:
+        """Announce an error that is raised inside, and let it pass."""
         try:
-            call(*arguments)
+            yield
         except Exception as error:
-            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            self.text, self.is_error = f"Error: {kind}{error}", True
-            return error
+            name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            self.text, self.is_error = f"Error: {name}{error}", True
+            raise
+
+    def attempt(self, call: Callable[[], object]) -> None:
+        """Call, and announce an error instead of raising it."""
+        with suppress(Exception), self.announcing():
+            call()
 
 
 def dropdown(name: str, options=()) -> ipywidgets.Dropdown:

@@ -3,6 +3,7 @@
 import time
 import tomllib
 from collections.abc import Callable
+from functools import partial
 
 import ipywidgets
 import keras
@@ -10,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from helpers import plots
-from helpers.faces.dataset import Faces
+from helpers.images import LabelledImages
 from helpers.maps import dataset
 from helpers.maps.spec import MapSpec
 from helpers.models.preprocessing import Preprocessing
@@ -18,80 +19,119 @@ from helpers.panel import parts
 from helpers.panel.background import Newest
 from helpers.panel.card_view import CardView
 from helpers.panel.controls import Controls
-from helpers.panel.elements import Picture, SpecBox, Status, button
-from helpers.panel.sources import Nets
+from helpers.panel.elements import ImageView, SpecBox, Status, button
+from helpers.panel.sources import Models
 from helpers.panel.sweep_view import SweepView
+from helpers.sweeps import optimize
 
-STEPS_PER_PICTURE = 20
+STEPS_PER_IMAGE = 20
 
 
 class Panel(ipywidgets.VBox):
     """One map that grows at each move of a control, a sweep, and a strip of kept maps.
 
-    A move starts the search in a thread of its own, and cancels the one before it.
+    A move starts the optimization in a thread of its own, and cancels the one before it.
 
     Attributes:
-        controls: what map is asked for; set `controls.tv_weight.value`, `controls.unit.value` ...
-        card: what is known about the unit, where the panel has faces to judge it against.
+        controls: what determines the map; set `controls.tv_weight.value`, `controls.unit.value` ...
+        card: what is known about the unit, where the panel has labelled images to judge it by.
         sweep: the view of maps over two axes.
         render_button, stop_button, keep_button, clear_button: `click()` them.
         toml: text box with the spec, to copy or to paste one into.
-        picture, status: what is found, and what is going on.
+        image, status: the map as it grows, and what is announced.
         results: Datasets of the kept maps, in order.
     """
 
     def __init__(
         self,
-        nets: Nets,
+        models: Models,
         *,
         preprocessing: Preprocessing | None = None,
-        faces: Faces | None = None,
-        **chosen,
+        images: LabelledImages | None = None,
+        layer: str | None = None,
+        unit: int = 0,
+        tv_weight: float = 10.0,
+        lp_weight: float = 10.0,
+        activation_weight: float = 1.0,
+        seed: int = 0,
+        sign: str = "happy",
+        objective: str | None = None,
+        steps: int = 200,
+        engine: str = "batched",
+        pixels: str = "free",
     ):
-        """Load the nets and set the controls; `render` or the first move starts a search.
+        """Load the models and set the controls; `render` or the first move starts an optimization.
 
         Args:
-            nets: a Keras model, the path of one, or several under their names.
-            preprocessing: what the nets expect, as `models.from_pixels` takes it.
-            faces: labelled images to judge units against; with them the panel draws unit cards.
-            **chosen: values of controls, by name: `layer`, `unit`, `tv_weight`, `lp_weight`,
-                `activation_weight`, `seed`, `sign`, `objective`, `steps`, `engine`, `pixels`.
+            models: a Keras model, the path of one, or several under their names.
+            preprocessing: what the models expect, as `models.from_pixels` takes it.
+            images: labelled images to judge units by; with them the panel draws unit cards.
+            layer: name of a layer of the first model; None for its first layer with units.
+            unit: number of the unit.
+            tv_weight: weight of the total variation, at least 0.
+            lp_weight: weight of the LP norm, at least 0.
+            activation_weight: weight of the objective, above 0.
+            seed: integer that makes the seed input.
+            sign: "happy" or "sad".
+            objective: "activation", "pre-activation" or "pre-activation minus others"; None for
+                the first, of a SadMap for the second.
+            steps: gradient steps, at least 1.
+            engine: "batched" or "keras-vis".
+            pixels: "free" or "bounded".
 
         Raises:
-            ValueError: a net cannot be loaded, or an argument is not legal.
+            ValueError: a model cannot be loaded, or an argument is not legal.
         """
         super().__init__()
         self.results: list[xr.Dataset] = []
         self._last: xr.Dataset | None = None
-        self._shown: list[tuple[np.ndarray, str]] = []
-        self._search = Newest()
-        self.status, self.picture = Status(), Picture()
-        self.controls = Controls(nets, preprocessing, self.status, self._moved, **chosen)
-        self.sweep = SweepView(self.controls, self._search, self._keep)
-        self.card = CardView(self.controls, self._search, faces) if faces else None
+        self._drawn: list[tuple[np.ndarray, str]] = []
+        self._subject: tuple = ()
+        self._runner = Newest()
+        self.status, self.image = Status(), ImageView()
+        self.controls = Controls(
+            models,
+            preprocessing,
+            self.status,
+            self._start,
+            layer=layer,
+            unit=unit,
+            tv_weight=tv_weight,
+            lp_weight=lp_weight,
+            activation_weight=activation_weight,
+            seed=seed,
+            sign=sign,
+            objective=objective,
+            steps=steps,
+            engine=engine,
+            pixels=pixels,
+        )
+        self.sweep = SweepView(self.controls, self._runner, self._keep)
+        self.card = CardView(self.controls, self._runner, images) if images else None
         self._build()
 
     @property
     def spec(self) -> MapSpec:
-        """What the controls say now.
+        """What the controls ask for now.
 
         Raises:
-            ValueError: a value is not legal for the net.
+            ValueError: a value is not legal for the model.
         """
         return self.controls.spec
 
     def render(self) -> None:
-        """Search the map and wait for it, as "Run all" needs it.
+        """Optimize the map and wait for it, as "Run all" needs it.
 
         Raises:
             ValueError: a value is not legal; the panel's status says so too.
         """
-        if error := self._moved() or self._search.result():
-            raise error
+        with self.status.announcing():
+            self._start()
+        self._runner.result()
 
     def wait(self) -> None:
-        """Wait until the search that was started last has ended."""
-        self._search.result()
+        """Wait until the optimization that was started last has ended, however it did."""
+        self._runner.wait()
 
     def keep(self) -> None:
         """Put the finished map into the strip.
@@ -113,7 +153,7 @@ class Panel(ipywidgets.VBox):
         """Move the controls, and the axes of the sweep, to a spec as TOML.
 
         Raises:
-            ValueError: it is no spec, or asks for what the chosen model does not have.
+            ValueError: it is not a spec, or asks for what the chosen model does not have.
         """
         try:
             spec = MapSpec.from_toml(toml)
@@ -124,29 +164,29 @@ class Panel(ipywidgets.VBox):
             self.sweep.put(spec)
 
     def stopped(self) -> None:
-        """Say that the search was stopped; the picture so far stays."""
+        """Announce that the optimization was stopped; the image so far stays."""
         step, steps = self.status.value, self.status.max
         self.status.say(
-            f"Stopped after step {step} of {steps}; the picture is of that step."
+            f"Stopped after step {step} of {steps}; the image is of that step."
             if step
             else "Stopped before the first step."
         )
 
     def figure(self) -> plots.MapFigure:
-        """Draw the kept maps, or the picture shown last where none is kept, to stay in a file.
+        """Draw the kept maps, or the last map where none is kept, to stay in a file.
 
         Raises:
             ValueError: nothing was rendered yet.
         """
-        kept = [(parts.pixels(one), parts.caption(one)) for one in self.results]
-        shown = kept or self._shown
-        if not shown:
-            raise ValueError("there is no picture yet: render a map first")
+        kept = [(parts.pixels(dataset), parts.caption(dataset)) for dataset in self.results]
+        drawn = kept or self._drawn
+        if not drawn:
+            raise ValueError("there is no map yet: render one first")
         figure = plots.contact_sheet(
-            [pixels / 255 for pixels, _ in shown],
-            [caption for _, caption in shown],
-            title=f"{'Kept maps' if kept else 'The map shown last'}."
-            " a → b: activation of the raw map → of the map as shown.",
+            [pixels / 255 for pixels, _ in drawn],
+            [caption for _, caption in drawn],
+            title=f"{'Kept maps' if kept else 'The last map'}."
+            " Activation of the raw map → of the displayed map.",
             n_columns=4,
         )
         figure.alt = figure.alt.replace("\n", "; ")
@@ -155,7 +195,7 @@ class Panel(ipywidgets.VBox):
     def _build(self) -> None:
         buttons = {
             "Render": self._start,
-            "Stop": self._search.stop,
+            "Stop": self._runner.stop,
             "Keep": self.keep,
             "Clear strip": self.clear,
         }
@@ -163,15 +203,13 @@ class Panel(ipywidgets.VBox):
         self.render_button, self.stop_button, self.keep_button, self.clear_button = made
         self.links, self.strip = ipywidgets.HTML(), ipywidgets.HTML()
         self.toml = SpecBox(name="Spec as TOML")
-        self.toml.on_apply(lambda text: self.status.attempt(self.apply, text))
+        self.toml.on_apply(lambda text: self.status.attempt(partial(self.apply, text)))
         self.status.attempt(self._show_spec)
         row = ipywidgets.HBox
-        search = row([self.render_button, self.stop_button])
-        keeping = row([self.keep_button, self.clear_button])
+        buttons = row([self.render_button, self.stop_button, self.keep_button, self.clear_button])
         columns = (
-            ("25em", [self.controls]),
-            ("20em", [search, self.status, self.picture, self.links, keeping]),
-            ("17em", [self.toml]),
+            ("0 1 29em", [self.controls, self.toml]),
+            ("1 1 22em", [buttons, self.status, self.image, self.links]),
         )
         views = [self.card] if self.card else []
         self.children = [parts.side_by_side(columns), self.strip, *views, self.sweep]
@@ -181,44 +219,49 @@ class Panel(ipywidgets.VBox):
         made.on_click(lambda _: self.status.attempt(call))
         return made
 
-    def _moved(self) -> Exception | None:
-        return self.status.attempt(self._start)
-
     def _start(self) -> None:
-        self._search.cancel(self)
+        self._runner.cancel(self)
         self._last = None
-        net, spec = self.controls.net, self.spec
+        model, spec = self.controls.chosen_model, self.spec
         self._show_spec()
         self.status.max, self.status.value = spec.steps, 0
-        self.status.say("Searching ...")
-        self._search.start(self, lambda check: self.status.attempt(self._find, net, spec, check))
+        self.status.say("Optimizing ...")
+        self._runner.start(self, partial(self._optimize, model, spec))
+        self._follow((self.controls.model.value, spec.layer, *spec.units))
 
-    def _find(self, net: keras.Model, spec: MapSpec, check: Callable[[], None]) -> None:
+    def _follow(self, subject: tuple) -> None:
+        """Clear the card, and mark the sweep, where they are of another model, layer or unit."""
+        self.sweep.follow()
+        if self.card and self._subject and subject != self._subject:
+            self.card.picture.clear()
+            self.card.status.say("No card of this unit yet.")
+        self._subject = subject
+
+    def _optimize(self, model: keras.Model, spec: MapSpec, check: Callable[[], None]) -> None:
         began = time.monotonic()
         self.links.value = ""
-        shown = -1
+        images = -1
 
-        def on_step(step: int, picture: np.ndarray) -> None:
-            nonlocal shown
+        def on_step(step: int, image: np.ndarray) -> None:
+            nonlocal images
             check()
-            due = (step + 1) // STEPS_PER_PICTURE
-            if due > shown:
-                shown = due
+            due = (step + 1) // STEPS_PER_IMAGE
+            if due > images:
+                images = due
                 self.status.value = step + 1
-                reached = f"step {step + 1} of {spec.steps}"
-                text = f"{parts.describe(spec)}\n{reached}"
-                self._shown = [(parts.growing(picture, spec), text)]
-                parts.fill(self.picture, *self._shown[0])
+                text = f"{parts.describe(spec)}\nstep {step + 1} of {spec.steps}"
+                self._drawn = [(parts.growing(image, spec), text)]
+                parts.fill(self.image, *self._drawn[0])
 
-        dataset = parts.find(net, spec, on_step)
-        check()
-        self._last = dataset
-        self._shown = [(parts.pixels(dataset), parts.caption(dataset))]
-        self.status.value = spec.steps
-        parts.show(self.picture, self.links, dataset)
-        self.status.say(
-            f"Done in {time.monotonic() - began:.1f} s: activation {parts.reached(dataset)}."
-        )
+        with self.status.announcing():
+            dataset = optimize(model, spec, on_step)
+            check()
+            self._last = dataset
+            self._drawn = [(parts.pixels(dataset), parts.caption(dataset))]
+            self.status.value = spec.steps
+            parts.show(self.image, self.links, dataset)
+            seconds = time.monotonic() - began
+            self.status.say(f"Done in {seconds:.1f} s: activation {parts.reached(dataset)}.")
 
     def _show_spec(self) -> None:
         self.toml.value = self.spec.to_toml()

@@ -1,52 +1,42 @@
-"""What the panel says and shows of one map: words, PNG, downloads, figures as HTML."""
+"""One map in the panel: words, PNG, downloads, figures as HTML."""
 
 import base64
 import io
 import re
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import ipywidgets
-import keras
 import numpy as np
 import xarray as xr
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from helpers import maps
+from helpers import plots
 from helpers.images import display
-from helpers.maps.dataset import FIELDS, GRID, spec_of
+from helpers.maps.dataset import FIELDS, spec_of
 from helpers.maps.spec import MapSpec
-from helpers.panel.elements import Picture
-from helpers.plots.map_grids import label
-from helpers.plots.recipe import png_text, recipe_of
+from helpers.panel.elements import ImageView
+from helpers.plots.images import raster
+from helpers.plots.map_grids import as_grid, grid_dims, label, numbers, remark
 
 
-def growing(picture: np.ndarray, spec: MapSpec) -> np.ndarray:
-    """What a person is shown of a search that is under way, as of its end.
+def growing(image: np.ndarray, spec: MapSpec) -> np.ndarray:
+    """Display a map that is still being optimized as one that is done.
 
     Args:
-        picture: (H, W, C), pixels as the search has them.
-        spec: what is searched.
+        image: (H, W, C), pixels as the optimizer has them.
+        spec: of the map.
     """
-    return np.rint(picture).astype("uint8") if spec.pixels == "bounded" else display(picture)
-
-
-def find(net: keras.Model, spec: MapSpec, on_step: Callable[[int, np.ndarray], None]) -> xr.Dataset:
-    """Search without a bar and without a warning: the numbers under a map tell of no gradient."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "no gradient")
-        return maps.compute(net, spec, progress=False, on_step=on_step)
+    return np.rint(image).astype("uint8") if spec.pixels == "bounded" else display(image)
 
 
 def pixels(dataset: xr.Dataset) -> np.ndarray:
-    """Take the display map (H, W, C) uint8 of a Dataset of one map."""
-    return _only(dataset)["display"].values
+    """Take the displayed map (H, W, C) uint8 of a Dataset of one map."""
+    return only(dataset)["display"].values
 
 
 def describe(spec: MapSpec) -> str:
-    """Say which map a spec of one map asks for, in three lines."""
+    """Name the one map of a spec, in three lines."""
     tv, lp, seed = spec.tv_weights[0], spec.lp_weights[0], spec.seeds[0]
     weight = "" if spec.activation_weight == 1 else f", weight {spec.activation_weight:g}"
     return (
@@ -57,26 +47,36 @@ def describe(spec: MapSpec) -> str:
 
 
 def reached(dataset: xr.Dataset) -> str:
-    """Say the activation of one map, raw → as shown, and whether the search could follow it."""
-    one = _only(dataset)
-    silent = "" if float(one["gradient_seed"]) else " (no gradient at seed)"
-    return f"{float(one['activation_raw']):.3g} → {float(one['activation_display']):.3g}{silent}"
+    """The activation of one map, raw → displayed, and whether it is above its seed input's."""
+    cell = only(dataset)
+    return ", ".join(part for part in (numbers(cell), remark(cell)) if part)
 
 
 def caption(dataset: xr.Dataset) -> str:
-    """Say which map it is and its activation, raw → as shown."""
+    """Name a map and its activation, in four lines."""
     return f"{describe(spec_of(dataset))}\n{reached(dataset)}"
 
 
-def numbers(dataset: xr.Dataset) -> str:
-    """Say what the search had to follow and what it reached."""
-    one = _only(dataset)
-    gradient = float(one["gradient_seed"])
+def line(dataset: xr.Dataset) -> str:
+    """Name a map and its activation, in one line."""
+    spec = spec_of(dataset)
+    name = f"{spec.sign.capitalize()}Map of {spec.layer} unit {spec.units[0]}"
+    return f"{name}: {spec.objective} {reached(dataset)} (raw map → displayed map)"
+
+
+def details(dataset: xr.Dataset) -> str:
+    """What made a map, what it started from and what it reached, a line each."""
+    cell, spec = only(dataset), spec_of(dataset)
+    gradient = float(cell["gradient_seed"])
     follows = f"gradient {gradient:.2g}" if gradient else "no gradient: the regularizers act alone"
-    return (
-        "(raw map → map as shown)\n"
-        f"seed input: {float(one['activation_seed']):.3g}, {follows}\n"
-        f"lowest loss: {float(one['loss'].min()):.4g}"
+    low, high = float(cell["raw"].min()), float(cell["raw"].max())
+    return "\n".join(
+        [
+            *describe(spec).splitlines()[1:],
+            f"seed input: {float(cell['activation_seed']):.3g}, {follows}",
+            f"lowest loss: {float(cell['loss'].min()):.4g}",
+            f"raw map: values from {low:.3g} to {high:.3g}",
+        ]
     )
 
 
@@ -84,70 +84,61 @@ def parse_values(dim: str, text: str) -> tuple[float | int, ...]:
     """Read the values on an axis: "0.001, 0.01", and for units and seeds "0-3, 7" as well.
 
     Raises:
-        ValueError: something in the text is no number.
+        ValueError: a part of the text is not a number.
     """
-    kind = float if dim.endswith("weight") else int
+    number = float if dim.endswith("weight") else int
     values: list[float | int] = []
     for part in re.split(r"[,\s]+", text.strip()):
-        span = re.fullmatch(r"(\d+)-(\d+)", part) if kind is int else None
+        span = re.fullmatch(r"(\d+)-(\d+)", part) if number is int else None
         try:
-            values += range(int(span[1]), int(span[2]) + 1) if span else [kind(part)]
+            values += range(int(span[1]), int(span[2]) + 1) if span else [number(part)]
         except ValueError:
-            legal = "0.001, 0.01" if kind is float else "0-3, 7"
+            legal = "0.001, 0.01" if number is float else "0-3, 7"
             raise ValueError(f"{FIELDS[dim]} must be numbers like {legal}, got {text!r}") from None
     return tuple(values)
 
 
-def png(picture: np.ndarray, text: PngInfo | None = None) -> bytes:
-    """A picture (H, W, C) uint8, gray or RGB, as a PNG file, a pixel a pixel."""
+def png(image: np.ndarray) -> bytes:
+    """An image (H, W, C) uint8 as a PNG file, pixel by pixel."""
     file = io.BytesIO()
-    shown = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-    shown.save(file, "png", pnginfo=text)
+    Image.fromarray(raster(image)).save(file, "png")
     return file.getvalue()
 
 
-def map_png(dataset: xr.Dataset) -> bytes:
-    """The PNG of one map, from which `helpers.publish.reproduce` makes it again."""
-    picture = pixels(dataset)
-    height, width = picture.shape[:2]
-    recipe = recipe_of(dataset, "map_grid", rows="unit", columns="tv_weight", title="")
-    return png(picture, png_text(recipe, caption(dataset), [(0, 0, width, height)]))
-
-
-def data_url(content: bytes, kind: str = "image/png") -> str:
+def data_url(content: bytes, media_type: str = "image/png") -> str:
     """A file as a URL that holds it."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"
 
 
-def whole_width(picture: np.ndarray, width: int) -> int:
-    """About `width` CSS pixels, so that a pixel (H, W, C) is shown as a square of whole ones."""
-    return max(1, round(width / picture.shape[1])) * picture.shape[1]
+def whole_width(image: np.ndarray, width: int) -> int:
+    """About `width` CSS pixels, so that each pixel of an image is a square of whole ones."""
+    own = raster(image).shape[1]
+    return max(1, round(width / own)) * own
 
 
-def fill(shown: Picture, picture: np.ndarray, text: str, *, width: int = 256) -> None:
-    """Show a picture (H, W, C) uint8 with its lines as text alternative and caption."""
-    with shown.hold_sync():
-        shown.png = png(picture)
-        shown.width = whole_width(picture, width)
-        shown.alt = text.replace("\n", "; ")
-        shown.caption = text
+def fill(view: ImageView, image: np.ndarray, text: str, more: str = "") -> None:
+    """Show an image (H, W, C) uint8 with its caption and details; both are its text alternative."""
+    with view.hold_sync():
+        view.png = png(image)
+        view.alt = "; ".join([*text.splitlines(), *more.splitlines()])
+        view.caption, view.details = text, more
 
 
-def show(shown: Picture, links: ipywidgets.HTML, dataset: xr.Dataset, of: str = "") -> None:
+def show(view: ImageView, links: ipywidgets.HTML, dataset: xr.Dataset, of: str = "") -> None:
     """Show the one map of a Dataset with its numbers and its downloads."""
-    fill(shown, pixels(dataset), f"{caption(dataset)}\n{numbers(dataset)}")
+    fill(view, pixels(dataset), line(dataset), details(dataset))
     spec = spec_of(dataset)
-    links.value = downloads(file_name(spec), map_png(dataset), spec.to_toml(), of)
+    links.value = downloads(file_name(spec), plots.map_image(dataset).png(), spec.to_toml(), of)
 
 
-def downloads(name: str, picture: bytes, toml: str, of: str = "") -> str:
+def downloads(name: str, image: bytes, toml: str, of: str = "") -> str:
     """HTML links that save a PNG and the spec that makes it; `of` ends their text."""
-    files = ("PNG", data_url(picture)), ("TOML", data_url(toml.encode(), "application/toml"))
+    files = ("PNG", data_url(image)), ("TOML", data_url(toml.encode(), "application/toml"))
     return " &emsp; ".join(
-        f'<a download="{escape(name)}.{kind.lower()}" href="{url}"'
+        f'<a download="{escape(name)}.{suffix.lower()}" href="{url}"'
         f' style="color:var(--jp-content-link-color);text-decoration:underline">'
-        f"Download {kind}{of}</a>"
-        for kind, url in files
+        f"Download {suffix}{of}</a>"
+        for suffix, url in files
     )
 
 
@@ -158,32 +149,35 @@ def file_name(spec: MapSpec) -> str:
 
 
 def side_by_side(columns: Iterable[tuple[str, list[ipywidgets.Widget]]]) -> ipywidgets.Box:
-    """Columns of (CSS width, widgets); on a narrow page they go under each other."""
-    wrap = ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 1em", align_items="flex-start")
-    made = [
-        ipywidgets.VBox(inside, layout=ipywidgets.Layout(width=width)) for width, inside in columns
+    """Columns of (CSS flex, widgets); on a narrow page they go under each other."""
+    wrap = ipywidgets.Layout(flex_flow="row wrap", grid_gap="0 1.5em", align_items="flex-start")
+    boxes = [
+        ipywidgets.VBox(inside, layout=ipywidgets.Layout(flex=flex, min_width="0"))
+        for flex, inside in columns
     ]
-    return ipywidgets.Box(made, layout=wrap)
+    return ipywidgets.Box(boxes, layout=wrap)
 
 
 def strip(datasets: Sequence[xr.Dataset]) -> str:
     """HTML figures of maps side by side."""
-    shown = "".join(_figure(pixels(one), caption(one), width=128) for one in datasets)
+    figures = "".join(_figure(pixels(one), caption(one), width=128) for one in datasets)
     style = "display:flex;flex-wrap:wrap"
-    return f'<div role="group" aria-label="Kept maps" style="{style}">{shown}</div>'
+    return f'<div role="group" aria-label="Kept maps" style="{style}">{figures}</div>'
 
 
-def _figure(picture: np.ndarray, text: str, *, width: int) -> str:
+def _figure(image: np.ndarray, text: str, *, width: int) -> str:
     lines = text.splitlines()
-    shown = whole_width(picture, width)
+    css_width = whole_width(image, width)
     return (
-        f'<figure style="margin:.5em;max-width:{max(shown, 160)}px">'
-        f'<img alt="{escape("; ".join(lines))}" width="{shown}"'
-        f' style="image-rendering:pixelated" src="{data_url(png(picture))}">'
+        f'<figure style="margin:.5em;max-width:{max(css_width, 160)}px">'
+        f'<img alt="{escape("; ".join(lines))}" width="{css_width}"'
+        f' style="image-rendering:pixelated" src="{data_url(png(image))}">'
         f'<figcaption style="line-height:1.4">{"<br>".join(map(escape, lines))}</figcaption>'
         "</figure>"
     )
 
 
-def _only(dataset: xr.Dataset) -> xr.Dataset:
-    return dataset.isel({dim: 0 for dim in GRID})
+def only(dataset: xr.Dataset) -> xr.Dataset:
+    """The one map of a Dataset, without dims that maps are spread over."""
+    maps = as_grid(dataset)
+    return maps.isel(dict.fromkeys(grid_dims(maps), 0))

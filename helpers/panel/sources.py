@@ -1,4 +1,4 @@
-"""The nets of a panel: given, opened by path or named as a variable, and what they expect."""
+"""The models of a panel: given, opened by path or named as a variable, and what they expect."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,21 +17,21 @@ INPUTS = (
     ("-1..1: pixels / 127.5 - 1", "-1..1"),
     ("caffe: BGR less ImageNet's mean", "caffe"),
     ("torch: ImageNet's mean and deviation", "torch"),
-    ("another range: say it below", OTHER_RANGE),
+    ("another range, given below", OTHER_RANGE),
 )
 
-Net = keras.Model | str | Path
-Nets = Net | Mapping[str, Net]
+Model = keras.Model | str | Path
+Models = Model | Mapping[str, Model]
 
 
-def load(given: Nets) -> dict[str, keras.Model]:
-    """Load one net, which gets its own name or its file's, or several under their names.
+def load(given: Models) -> dict[str, keras.Model]:
+    """Load one model, which gets its own name or its file's, or several under their names.
 
     Raises:
         ValueError: one cannot be loaded, or has no layer with units.
     """
     named = given if isinstance(given, Mapping) else {_name(given): given}
-    return {name: _with_units(net) for name, net in named.items()}
+    return {name: _with_units(model) for name, model in named.items()}
 
 
 def find(text: str) -> keras.Model:
@@ -49,16 +49,16 @@ def find(text: str) -> keras.Model:
     return _with_units(variable)
 
 
-def preprocessing(net: keras.Model, choice: str, typed: str) -> Preprocessing:
-    """What a net expects in the place of pixels 0..255, as `preprocessing.from_pixels` takes it.
+def preprocessing(model: keras.Model, choice: str, typed: str) -> Preprocessing:
+    """What a model expects in the place of pixels 0..255, as `preprocessing.from_pixels` takes it.
 
     Args:
-        net: the net.
+        model: the model.
         choice: a value of `INPUTS`, or `INFERRED`.
         typed: "low, high", read for `OTHER_RANGE`.
 
     Raises:
-        ValueError: nothing in the net says it, or what is typed is not two numbers.
+        ValueError: nothing in the model says it, or what is typed is not two numbers.
     """
     if choice == OTHER_RANGE:
         try:
@@ -71,21 +71,21 @@ def preprocessing(net: keras.Model, choice: str, typed: str) -> Preprocessing:
     if choice != INFERRED:
         return choice
     try:
-        return resolve_preprocessing(net)
+        return resolve_preprocessing(model)
     except ValueError as error:
-        shape = " x ".join(str(length) for length in net.input_shape[1:])
+        shape = " x ".join(str(length) for length in model.input_shape[1:])
         raise ValueError(
-            "say under Input what the net expects in the place of pixels 0..255: it takes"
-            f" {shape} numbers, and no Rescaling or Normalization layer says of which range"
+            "choose under Input what the model expects in the place of pixels 0..255: it takes"
+            f" {shape} numbers, and no Rescaling or Normalization layer states their range"
         ) from error
 
 
-def _with_units(net: Net) -> keras.Model:
-    loaded = models.load_model(net)
-    if not models.visualisable_layers(loaded):
+def _with_units(model: Model) -> keras.Model:
+    loaded = models.load_model(model)
+    if not models.layers(loaded):
         raise ValueError(f"model must have a layer with units, got none in {loaded.name!r}")
     return loaded
 
 
-def _name(net: Net) -> str:
-    return net.name if isinstance(net, keras.Model) else Path(net).stem
+def _name(model: Model) -> str:
+    return model.name if isinstance(model, keras.Model) else Path(model).stem

@@ -5,18 +5,16 @@ from dataclasses import replace
 from functools import partial
 
 import ipywidgets
-import keras
 import xarray as xr
 
-from helpers import models, plots
+from helpers import models, plots, sweeps
 from helpers.maps import dataset
 from helpers.maps.dataset import joined_attributes
-from helpers.maps.provenance import NUMERICS
 from helpers.maps.spec import MapSpec
 from helpers.panel import parts
 from helpers.panel.background import Newest
 from helpers.panel.controls import Controls
-from helpers.panel.elements import Grid, Picture, Status, button, dropdown, heading, text_box
+from helpers.panel.elements import Grid, ImageView, Status, button, dropdown, heading, text_box
 
 AXES = (("Unit", "unit"), ("TV weight", "tv_weight"), ("LP weight", "lp_weight"), ("Seed", "seed"))
 FIRST_VALUES = {
@@ -29,28 +27,29 @@ CELL_WIDTH = 72
 
 
 class SweepView(ipywidgets.VBox):
-    """Choose two axes and their values; everything else is as the panel's controls say.
+    """Choose two axes and their values; everything else is as in the panel's controls.
 
     Attributes:
         rows, row_values, columns, column_values: the axes.
         start_button, stop_button, keep_button, open_button: `click()` them.
-        grid: the maps found; `chosen` is the one enlarged in `picture`.
-        status: what is going on.
+        grid: the maps; `chosen` is the one enlarged in `image`.
+        status: progress, and what is announced.
     """
 
-    def __init__(self, controls: Controls, search: Newest, keep: Callable[[xr.Dataset], None]):
+    def __init__(self, controls: Controls, runner: Newest, keep: Callable[[xr.Dataset], None]):
         """Build the view.
 
         Args:
-            controls: say what is not on an axis.
-            search: where the sweep runs.
+            controls: hold what is not on an axis.
+            runner: where the sweep runs.
             keep: takes the Dataset of a map that is to be kept.
         """
         super().__init__()
-        self._controls, self._search, self._keep = controls, search, keep
-        self._found: dict[str, xr.Dataset] = {}
+        self._controls, self._runner, self._keep = controls, runner, keep
+        self._memory: dict[str, xr.Dataset] = {}
         self._done: list[xr.Dataset] = []
         self._axes = ("unit", "tv_weight")
+        self._subject: tuple = ()
         self._build()
 
     @property
@@ -68,7 +67,7 @@ class SweepView(ipywidgets.VBox):
             for dim, box in ((rows, self.row_values), (columns, self.column_values))
         }
         spec = replace(self._controls.spec, **values)
-        models.check_units(self._controls.net, spec.layer, spec.units)
+        models.check_units(self._controls.chosen_model, spec.layer, spec.units)
         return spec
 
     def choose(self, **axes: Sequence[float]) -> None:
@@ -96,24 +95,30 @@ class SweepView(ipywidgets.VBox):
         self.choose(**{dim: getattr(spec, dataset.FIELDS[dim]) for dim in axes})
 
     def render(self) -> None:
-        """Search the whole sweep and wait for it, as "Run all" needs it.
+        """Optimize the whole sweep and wait for it, as "Run all" needs it.
 
         Raises:
             ValueError: a value is not legal; the status says so too.
         """
-        if error := self.status.attempt(self._start) or self._search.result():
-            raise error
+        with self.status.announcing():
+            self._start()
+        self._runner.result()
 
     def stopped(self) -> None:
-        """Say that the sweep was stopped; the rows that are done stay."""
+        """Announce that the sweep was stopped; the rows that are done stay."""
         self.status.say(
             f"Stopped after {self.status.value} of {self.status.max} maps."
             " Start sweep goes on where it stopped."
         )
 
+    def follow(self) -> None:
+        """Mark the maps where the controls now ask for another model, layer or unit."""
+        if self._done:
+            self.grid.is_stale = self._subject != self._subject_of(self._axes)
+
     @property
     def dataset(self) -> xr.Dataset:
-        """The rows found so far, as one Dataset as `helpers.maps.happy_maps` returns it.
+        """The rows that are done, as one Dataset as `helpers.maps.happy_maps` returns it.
 
         Raises:
             ValueError: no row is done yet.
@@ -123,7 +128,7 @@ class SweepView(ipywidgets.VBox):
         return xr.concat(self._done, self._axes[0], combine_attrs=joined_attributes)
 
     def figure(self) -> plots.MapFigure:
-        """Draw the rows found so far, to stay in a file.
+        """Draw the rows that are done, to stay in a file.
 
         Raises:
             ValueError: no row is done yet.
@@ -138,79 +143,87 @@ class SweepView(ipywidgets.VBox):
         for axis, box, dim in zip(self._axis_boxes, self._value_boxes, self._axes, strict=True):
             axis.value, box.value = dim, FIRST_VALUES[dim]
             axis.observe(partial(_first_values, box), names="value")
-            box.observe(lambda _: self.status.attempt(self._tell), names="value")
+            box.observe(lambda _: self.status.attempt(self._announce_size), names="value")
         self.start_button, self.stop_button = button("Start sweep"), button("Stop sweep")
         self.keep_button, self.open_button = button("Keep this map"), button("Open in the panel")
         self.keep_button.disabled = self.open_button.disabled = True
         self.status = Status(name="Progress of the sweep")
-        self.grid, self.picture = Grid(), Picture()
+        self.grid, self.image = Grid(), ImageView()
         self.links, self.whole_links = ipywidgets.HTML(), ipywidgets.HTML()
-        for one, call in (
+        for control, call in (
             (self.start_button, self._start),
             (self.stop_button, self._stop),
             (self.keep_button, lambda: self._keep(self._chosen())),
             (self.open_button, lambda: self._controls.put(dataset.spec_of(self._chosen()))),
         ):
-            one.on_click(lambda _, call=call: self.status.attempt(call))
+            control.on_click(lambda _, call=call: self.status.attempt(call))
         self.grid.observe(lambda _: self.status.attempt(self._enlarge), names="chosen")
         row = ipywidgets.HBox
         axes = [self.rows, self.row_values, self.columns, self.column_values]
         run = [row([self.start_button, self.stop_button]), self.status]
-        large = [self.picture, self.links, row([self.keep_button, self.open_button])]
+        large = [self.image, self.links, row([self.keep_button, self.open_button])]
         self.children = [
             heading("Sweep over two axes"),
-            parts.side_by_side([("25em", axes), ("25em", run)]),
-            parts.side_by_side([("auto", [self.grid, self.whole_links]), ("20em", large)]),
+            parts.side_by_side([("0 1 29em", axes), ("1 1 22em", run)]),
+            parts.side_by_side([("0 1 auto", [self.grid, self.whole_links]), ("1 1 22em", large)]),
         ]
 
-    def _tell(self) -> None:
-        """Say what Start sweep would do, unless a sweep is running, which has more to say."""
-        if not self._search.is_running_for(self):
+    def _announce_size(self) -> None:
+        """Announce what Start sweep would do, unless a sweep is running, which has its progress."""
+        if not self._runner.is_running_for(self):
             spec = self.spec
             counts = [len(_values(axis.value, spec)) for axis in self._axis_boxes]
-            self.status.say(f"{counts[0]} x {counts[1]} maps to search.")
+            self.status.say(f"{counts[0]} x {counts[1]} maps to optimize.")
 
     def _start(self) -> None:
-        spec, net = self.spec, self._controls.net
+        spec, model = self.spec, self._controls.chosen_model
         self._axes = rows, columns = self.rows.value, self.columns.value
         self._done: list[xr.Dataset] = []
         with self.grid.hold_sync():
             self.grid.cells, self.grid.chosen = [], []
             self.grid.rows = _labels(rows, spec)
             self.grid.columns = _labels(columns, spec)
+            self._subject = self._subject_of(self._axes)
+            self.grid.caption = f"Of {', '.join(map(str, self._subject))}."
+            self.grid.is_stale = False
+        self.image.clear()
+        self.links.value = self.whole_links.value = ""
         self.keep_button.disabled = self.open_button.disabled = True
         self.status.max, self.status.value = len(self.grid.rows) * len(self.grid.columns), 0
-        self.status.say(f"Searching {self.status.max} maps ...")
-        run = partial(self._run, net, spec, self._axes, self._done)
-        self._search.start(self, lambda check: self.status.attempt(run, check))
+        self.status.say(f"Optimizing {self.status.max} maps ...")
+        run = partial(self._run, model, spec, self._axes, self._done)
+        self._runner.start(self, run)
 
     def _stop(self) -> None:
-        if self._search.is_running_for(self):
-            self._search.stop()
+        if self._runner.is_running_for(self):
+            self._runner.stop()
 
-    def _run(self, net: keras.Model, spec: MapSpec, axes, done: list[xr.Dataset], check) -> None:
-        rows, columns = axes
-        weights = models.weight_digest(net)
-        pieces = [replace(spec, **{dataset.FIELDS[rows]: (v,)}) for v in _values(rows, spec)]
-        names = [piece.digest(weights, NUMERICS) for piece in pieces]
-        self._found = {name: self._found[name] for name in names if name in self._found}
-        cells = []
-        for name, piece in zip(names, pieces, strict=True):
+    def _run(self, model, spec: MapSpec, axes, done: list[xr.Dataset], check: Callable) -> None:
+        rows, _ = axes
+        with self.status.announcing():
+            maps = sweeps.optimize_along(model, spec, rows, self._memory, lambda *_: check())
             check()
-            if name not in self._found:
-                self._found[name] = parts.find(net, piece, lambda *_: check())
-            check()
-            done.append(self._found[name])
-            cells.append(_cells(done[-1], axes))
-            with self.grid.hold_sync():
-                self.grid.width = parts.whole_width(parts.pixels(done[-1]), CELL_WIDTH)
-                self.grid.cells = list(cells)
-            self.status.value = len(cells) * len(cells[0])
-        png = self.figure().png()
-        self.whole_links.value = parts.downloads(
-            f"sweep-{spec.layer}", png, spec.to_toml(), " of the sweep"
-        )
-        self.status.say(f"Done: {self.status.value} maps. Choose one to enlarge it.")
+            cells = []
+            for row in maps:
+                check()
+                done.append(row)
+                cells.append(_cells(row, axes))
+                image = parts.pixels(dataset.select(row))
+                with self.grid.hold_sync():
+                    self.grid.width = parts.whole_width(image, CELL_WIDTH)
+                    self.grid.cells = list(cells)
+                self.status.value = len(cells) * len(cells[0])
+                check()
+            png = self.figure().png()
+            name = f"sweep-{spec.layer}"
+            self.whole_links.value = parts.downloads(name, png, spec.to_toml(), " of the sweep")
+            self.status.say(f"Done: {self.status.value} maps. Choose one to enlarge it.")
+
+    def _subject_of(self, axes: tuple[str, str]) -> tuple:
+        """Model, layer and unit that the controls hold, the unit only where it is not an axis."""
+        controls = self._controls
+        unit = () if "unit" in axes else (f"unit {controls.unit.number}",)
+        return controls.model.value, controls.layer.value, *unit
 
     def _chosen(self) -> xr.Dataset:
         i, j = self.grid.chosen
@@ -219,19 +232,19 @@ class SweepView(ipywidgets.VBox):
     def _enlarge(self) -> None:
         if not self.grid.chosen:
             return
-        parts.show(self.picture, self.links, self._chosen(), " of this map")
+        parts.show(self.image, self.links, self._chosen(), " of this map")
         self.keep_button.disabled = self.open_button.disabled = False
 
 
 def _cells(row: xr.Dataset, axes: tuple[str, str]) -> list[dict[str, str]]:
-    ones = [dataset.select(row, **{axes[1]: j}) for j in range(row.sizes[axes[1]])]
+    maps = [dataset.select(row, **{axes[1]: j}) for j in range(row.sizes[axes[1]])]
     return [
         {
             "src": parts.data_url(parts.png(parts.pixels(one))),
             "name": f"{', '.join(plots.label(dim, one[dim].item()) for dim in axes)}:"
             f" {parts.reached(one)}",
         }
-        for one in ones
+        for one in maps
     ]
 
 

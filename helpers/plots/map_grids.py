@@ -1,108 +1,68 @@
-"""Grids of maps as matplotlib Figures that carry their own description."""
+"""Grids of maps as figures: every map at 1:1 or larger, its numbers under it."""
 
-import base64
-import io
 import math
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.axes import Axes
 
-from helpers.files import whole_file
-from helpers.maps.dataset import GRID
-from helpers.plots.recipe import Box, Recipe, png_text, recipe_of
+from helpers.maps import dataset as map_data
+from helpers.maps.dataset import as_grid
+from helpers.plots.figure import DPI, PAGE, SMALLEST_TEXT, MapFigure, sheet, text_size
+from helpers.plots.images import LARGE_SIDE, SMALL_SIDE, display_size, show
+from helpers.plots.recipe import recipe_of
 
-CELL_INCHES = 1.15
-DPI = 100
-LETTERS_PER_INCH = 13
 SYMBOLS = {"unit": "unit", "tv_weight": "TV", "lp_weight": "LP", "seed": "seed"}
-MOST_SAID = 16
+MOST_LABELS = 16
 """Labels that a text alternative names one by one."""
-EXPLANATION = "Under each map: activation of the raw map → of the map as shown."
-
-
-class MapFigure(Figure):
-    """A Figure with a text alternative; a notebook shows it as PNG with that text.
-
-    Attributes:
-        alt: what the picture shows, in words.
-        recipe: what it follows from; None where it is not of maps that know it.
-    """
-
-    alt: str = ""
-    recipe: Recipe | None = None
-
-    def png(self) -> bytes:
-        """The figure as PNG, opaque, without a date, in at most 256 colours (exact for gray).
-
-        Its text chunks hold the text alternative and the recipe.
-        """
-        raw = io.BytesIO()
-        self.savefig(raw, format="png", dpi=DPI, facecolor="white")
-        colours = Image.open(raw).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        small = io.BytesIO()
-        text = png_text(self.recipe, self.alt, self._boxes())
-        colours.save(small, format="png", optimize=True, pnginfo=text)
-        return small.getvalue()
-
-    def save(self, path: str | Path) -> "MapFigure":
-        """Write the PNG, whole or not at all, and return the figure for display."""
-        with whole_file(path) as part:
-            part.write_bytes(self.png())
-        return self
-
-    def _boxes(self) -> list[Box]:
-        """Where the maps are drawn, in the order of the axes."""
-        extents = [axis.get_window_extent() for axis in self.axes if axis.images]
-        height = self.bbox.height
-        return [
-            tuple(map(round, (box.x0, height - box.y1, box.x1, height - box.y0))) for box in extents
-        ]
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        data = {
-            "image/png": base64.b64encode(self.png()).decode(),
-            "text/plain": f"<Figure: {self.alt}>",
-        }
-        return data, {"image/png": {"alt": self.alt}}
+EXPLANATION = "Under each map: activation of the raw map → of the displayed map."
+NOT_RAISED = "not raised"
+GAP = 8
+"""Pixels between maps, and around a figure."""
+NARROWEST = 480
+"""Pixels: room for the title over a single map."""
+LETTER, LINE, LABEL = 0.6, 1.45, 9 / 8
+"""Width of a letter, height of a line and size of a label, in units of the size of the text."""
 
 
 def map_grid(
-    dataset: xr.Dataset, rows: str = "unit", columns: str = "tv_weight", *, title: str = ""
+    dataset: xr.Dataset, rows: str | None = None, columns: str | None = None, *, title: str = ""
 ) -> MapFigure:
     """Draw maps over two dims, one labelled row and column each.
 
+    Any selection of a Dataset of maps can be drawn: `maps.sel(seed=0)` needs no list.
+
     Args:
-        dataset: what `happy_maps` returns; dims other than `rows` and `columns` have length 1.
-        rows: dim that goes down.
-        columns: dim that goes across.
-        title: said above, before layer, weights and seed.
+        dataset: what `happy_maps` or `maximize` returns, or a selection of it.
+        rows: dim that goes down; None for "unit".
+        columns: dim that goes across; None for the other dim that is longer than 1.
+        title: written above, before layer, weights and seed.
 
     Raises:
-        ValueError: a dim is not one of the grid, or another dim is longer than 1.
+        ValueError: a dim is not one of the maps', or a dim that is not drawn is longer than 1.
     """
-    _check_dims(dataset, (rows, columns))
-    grid = _flat(dataset, (rows, columns))
-    sizes = dataset.sizes[rows], dataset.sizes[columns]
-    figure, axes = _canvas(sizes, _title(dataset, (rows, columns), title))
-    for i, row in enumerate(dataset[rows].values):
-        for j, column in enumerate(dataset[columns].values):
-            cell = grid.isel({rows: i, columns: j})
-            _draw(axes[i, j], cell)
-            axes[i, j].set_xlabel(_activations(cell), fontsize=6, labelpad=2)
-            if i == 0:
-                axes[i, j].set_title(label(columns, column), fontsize=7, pad=3)
-            if j == 0:
-                axes[i, j].set_ylabel(label(rows, row), fontsize=7)
-    figure.recipe = recipe_of(dataset, "map_grid", rows=rows, columns=columns, title=title)
-    figure.alt = _alt(
-        dataset,
-        f"{title} Rows: {_range(dataset, rows)}. Columns: {_range(dataset, columns)}.".strip(),
+    maps = as_grid(dataset)
+    rows, columns = _axes(maps, rows, columns)
+    drawn = [dim for dim in (rows, columns) if dim]
+    _check_dims(maps, drawn)
+    cells = [
+        [_cell(maps, {rows: i} | ({columns: j} if columns else {})) for j in range(n_columns)]
+        for n_columns in [maps.sizes[columns] if columns else 1]
+        for i in range(maps.sizes[rows])
+    ]
+    figure = _draw(
+        cells,
+        heading=_title(maps, drawn, title),
+        row_labels=labels(maps, rows),
+        column_labels=labels(maps, columns) if columns else (),
     )
+    figure.recipe = recipe_of(maps, "map_grid", rows=rows, columns=columns, title=title)
+    names = [f"Rows: {_range(maps, rows)}."]
+    names += [f"Columns: {_range(maps, columns)}."] if columns else []
+    figure.alt = _alt(maps, " ".join(part for part in (title, *names) if part))
     return figure
 
 
@@ -111,98 +71,59 @@ def map_wall(
     along: str = "unit",
     *,
     title: str = "",
-    n_columns: int = 8,
+    n_columns: int = 16,
     notes: Sequence[str] = (),
 ) -> MapFigure:
     """Draw maps over one dim, wrapped into rows, each with its own caption.
 
     Args:
-        dataset: what `happy_maps` returns; dims other than `along` have length 1.
+        dataset: what `happy_maps` or `maximize` returns, or a selection of it.
         along: the dim that the maps are spread over, in the order of the Dataset.
-        title: said above, before layer, weights and seed.
-        n_columns: maps in a row, at least 1.
+        title: written above, before layer, weights and seed.
+        n_columns: maps in a row at most, at least 1; fewer where they would not fit on a page.
         notes: a further line under each map, one for each along the dim, or none.
 
     Raises:
-        ValueError: a dim is not one of the grid, or another dim is longer than 1.
+        ValueError: as `map_grid`, or there are not as many notes as maps.
     """
-    _check_dims(dataset, (along,))
-    grid = _flat(dataset, (along,))
-    count = dataset.sizes[along]
-    n_columns = min(n_columns, count)
-    figure, axes = _canvas(
-        (math.ceil(count / n_columns), n_columns), _title(dataset, (along,), title)
-    )
-    for i, axis in enumerate(axes.flat):
-        if i >= count:
-            axis.set_visible(False)
-            continue
-        cell = grid.isel({along: i})
-        _draw(axis, cell)
-        axis.set_title(label(along, dataset[along].values[i]), fontsize=7, pad=2)
-        note = f"\n{notes[i]}" if len(notes) else ""
-        axis.set_xlabel(f"{_activations(cell)}{note}", fontsize=6, labelpad=2)
+    maps = as_grid(dataset)
+    _check_dims(maps, [along])
+    if len(notes) not in (0, maps.sizes[along]):
+        raise ValueError(f"notes must be {maps.sizes[along]}, one per map, got {len(notes)}")
+    cells = [
+        _cell(maps, {along: i}, heading=name, note=notes[i] if len(notes) else "")
+        for i, name in enumerate(labels(maps, along))
+    ]
+    figure = _draw(_wrapped(cells, n_columns), heading=_title(maps, [along], title))
     figure.recipe = recipe_of(
-        dataset, "map_wall", along=along, title=title, n_columns=n_columns, notes=list(notes)
+        maps, "map_wall", along=along, title=title, n_columns=n_columns, notes=list(notes)
     )
-    figure.alt = _alt(dataset, f"{title} Maps of {_range(dataset, along)}.".strip())
+    figure.alt = _alt(maps, f"{title} Maps of {_range(maps, along)}.".strip())
     return figure
 
 
 def contact_sheet(
     images: np.ndarray, captions: Sequence[str], *, title: str, n_columns: int = 8
 ) -> MapFigure:
-    """Draw pictures (N, H, W, C) in [0, 1] with a caption each.
+    """Draw images (N, H, W, C) in 0..1 with a caption each.
 
     Raises:
-        ValueError: there are not as many captions as pictures.
+        ValueError: there are not as many captions as images.
     """
     if len(images) != len(captions):
-        raise ValueError(f"captions must be {len(images)}, one a picture, got {len(captions)}")
-    n_columns = min(n_columns, len(images))
-    figure, axes = _canvas((math.ceil(len(images) / n_columns), n_columns), title)
-    for i, axis in enumerate(axes.flat):
-        if i >= len(images):
-            axis.set_visible(False)
-            continue
-        show(axis, np.rint(images[i] * 255))
-        axis.set_title(captions[i], fontsize=6, pad=2)
-    figure.alt = f"{title} {len(images)} pictures: {', '.join(sorted(set(captions)))}."
+        raise ValueError(f"captions must be {len(images)}, one per image, got {len(captions)}")
+    cells = [
+        Cell(np.rint(np.asarray(image) * 255), heading=caption)
+        for image, caption in zip(images, captions, strict=True)
+    ]
+    figure = _draw(_wrapped(cells, n_columns), heading=title)
+    figure.alt = f"{title} {len(images)} images: {', '.join(sorted(set(captions)))}."
     return figure
 
 
-def show(axis, pixels: np.ndarray) -> None:
-    """Draw a picture (H, W, C), pixels 0..255, into an axis of about `CELL_INCHES`, no ticks."""
-    gray = pixels.shape[-1] == 1
-    picture = pixels[..., 0] if gray else pixels.astype("uint8")
-    is_small = max(pixels.shape[:2]) <= CELL_INCHES * DPI
-    interpolation = "nearest" if is_small else "antialiased"
-    axis.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation=interpolation)
-    axis.set(xticks=[], yticks=[])
-
-
-def _canvas(sizes: tuple[int, int], title: str):
-    rows, columns = sizes
-    width = max(columns * CELL_INCHES, 4.5)
-    height = rows * (CELL_INCHES + 0.3) + 0.7
-    figure = MapFigure(figsize=(width, height), layout="constrained", facecolor="white")
-    wrapped = (textwrap.fill(line, int(width * LETTERS_PER_INCH)) for line in title.splitlines())
-    figure.suptitle("\n".join(wrapped), fontsize=9)
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _draw(axis, cell: xr.Dataset) -> None:
-    if not bool(cell["done"]):
-        axis.text(0.5, 0.5, "not done", ha="center", va="center", fontsize=6)
-        axis.set(xticks=[], yticks=[])
-        return
-    show(axis, cell["display"].values)
-
-
-def _activations(cell: xr.Dataset) -> str:
-    raw, display = float(cell["activation_raw"]), float(cell["activation_display"])
-    text = f"{raw:.3g} → {display:.3g}"
-    return text if float(cell["gradient_seed"]) != 0 else f"{text}\nno gradient at seed"
+def grid_dims(dataset: xr.Dataset) -> tuple[str, ...]:
+    """Dims that maps are spread over: those of a number that each map has."""
+    return dataset["activation_raw"].dims
 
 
 def label(dim: str, value) -> str:
@@ -210,43 +131,208 @@ def label(dim: str, value) -> str:
     if isinstance(value, str):
         return value
     text = f"{value:g}" if isinstance(value, float | np.floating) else str(value)
-    return f"{SYMBOLS.get(dim, dim)} {text}"
+    return f"{SYMBOLS.get(dim, dim.replace('_', ' '))} {text}"
+
+
+def labels(dataset: xr.Dataset, dim: str) -> list[str]:
+    """Name every value along a dim."""
+    return [label(dim, value) for value in dataset[dim].values]
+
+
+def numbers(cell: xr.Dataset) -> str:
+    """The activation of one map, raw → displayed."""
+    return f"{float(cell['activation_raw']):.3g} → {float(cell['activation_display']):.3g}"
+
+
+def remark(cell: xr.Dataset) -> str:
+    """What must be known of one map: that it is not raised, and why; else nothing."""
+    if bool(map_data.raised(cell)):
+        return ""
+    return NOT_RAISED if float(cell["gradient_seed"]) else f"{NOT_RAISED}: no gradient"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One image of a figure.
+
+    Attributes:
+        image: as `images.show` takes it; None for a map that is not done.
+        heading: line above it.
+        lines: lines under it.
+    """
+
+    image: np.ndarray | None
+    heading: str = ""
+    lines: tuple[str, ...] = ()
+
+
+def _cell(maps: xr.Dataset, position: dict[str, int], heading: str = "", note: str = "") -> Cell:
+    cell = maps.isel({dim: position.get(dim, 0) for dim in grid_dims(maps)})
+    if not bool(cell["done"]):
+        return Cell(None, heading, ("not done",))
+    second = "; ".join(part for part in (remark(cell), note) if part)
+    return Cell(cell["display"].values, heading, (numbers(cell), second))
+
+
+def _wrapped(cells: list[Cell], n_columns: int) -> list[list[Cell]]:
+    across = max(
+        1, min(n_columns, (PAGE - 2 * GAP) // _pitch(cells, (), SMALLEST_TEXT, SMALL_SIDE))
+    )
+    return [cells[start : start + across] for start in range(0, len(cells), across)]
+
+
+def _pitch(cells: Sequence[Cell], column_labels: Sequence[str], points: float, side: int) -> int:
+    """Pixels from one column to the next: no line of text reaches into another."""
+    image = max(display_size(cell.image, side)[0] for cell in cells if cell.image is not None)
+    texts = [text for cell in cells for text in (cell.heading, *cell.lines)]
+    text = max(_text_width(texts, points), _text_width(column_labels, LABEL * points))
+    return GAP + max(image, text)
+
+
+def _pixels(points: float) -> float:
+    return points * DPI / 72
+
+
+def _draw(
+    rows: list[list[Cell]],
+    *,
+    heading: str,
+    row_labels: Sequence[str] = (),
+    column_labels: Sequence[str] = (),
+) -> MapFigure:
+    """Lay cells out in rows, in whole pixels."""
+    cells = [cell for row in rows for cell in row]
+    if all(cell.image is None for cell in cells):
+        raise ValueError("maps must be done to be drawn, got none that is")
+
+    across = max(map(len, rows))
+    room = (PAGE - _text_width(row_labels, LABEL * SMALLEST_TEXT)) // across - 2 * GAP
+    side = min(max(room, SMALL_SIDE), LARGE_SIDE)
+
+    def widths(points: float) -> tuple[int, int, int]:
+        margin = GAP + _text_width(row_labels, LABEL * points)
+        pitch = _pitch(cells, column_labels, points, side)
+        return margin, pitch, margin + across * pitch + GAP
+
+    points = text_size(widths(SMALLEST_TEXT)[-1])
+    margin, pitch, filled = widths(points)
+    width = max(filled, NARROWEST)
+    margin += (width - filled) // 2
+    line, label_line = (math.ceil(LINE * _pixels(size)) for size in (points, LABEL * points))
+    title = _wrap(heading, width, LABEL * points)
+    top = GAP + label_line * (_height([title]) + _height(column_labels)) + GAP
+    above = line * _height([cell.heading for cell in cells])
+    under = line * max(sum(_height([text]) for text in cell.lines) for cell in cells)
+    sizes = [display_size(cell.image, side) for cell in cells if cell.image is not None]
+    step = above + max(height for _, height in sizes) + under + GAP
+    height = top + step * len(rows) + GAP
+    figure = sheet(width, height)
+    figure.text(0.5, 1 - GAP / height, title, ha="center", va="top", fontsize=LABEL * points)
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row):
+            wide, high = sizes[0] if cell.image is None else display_size(cell.image, side)
+            left = margin + j * pitch + (pitch - wide) // 2
+            axis = figure.place(left, top + i * step + above, wide, high)
+            _fill(axis, cell, points)
+            if i == 0 and column_labels:
+                _write(axis, column_labels[j], (0.5, 1), (0, 3), "bottom", LABEL * points)
+            if j == 0 and row_labels:
+                at = (-(left - margin) / wide, 0.5)
+                _write(axis, row_labels[i], at, (-3, 0), "center", LABEL * points, "right")
+    return figure
+
+
+def _fill(axis: Axes, cell: Cell, points: float) -> None:
+    if cell.image is None:
+        axis.set(xticks=[], yticks=[])
+    else:
+        show(axis, cell.image)
+    if cell.heading:
+        _write(axis, cell.heading, (0.5, 1), (0, 2), "bottom", points)
+    if text := "\n".join(line for line in cell.lines if line):
+        _write(axis, text, (0.5, 0), (0, -2), "top", points)
+
+
+def _write(axis, text, at, offset, vertical, points, horizontal="center") -> None:
+    axis.annotate(
+        text,
+        at,
+        offset,
+        xycoords="axes fraction",
+        textcoords="offset points",
+        ha=horizontal,
+        va=vertical,
+        fontsize=points,
+    )
+
+
+def _text_width(texts: Sequence[str], points: float) -> int:
+    letters = max((len(line) for text in texts for line in text.splitlines()), default=0)
+    return math.ceil(letters * LETTER * _pixels(points))
+
+
+def _height(texts: Sequence[str]) -> int:
+    """Lines of the tallest text."""
+    return max((len(text.splitlines()) for text in texts), default=0)
+
+
+def _wrap(text: str, width: float, points: float) -> str:
+    letters = int((width - 2 * GAP) / (LETTER * _pixels(points)))
+    return "\n".join(textwrap.fill(line, letters) for line in text.splitlines())
+
+
+def _axes(maps: xr.Dataset, rows: str | None, columns: str | None) -> tuple[str, str | None]:
+    dims = grid_dims(maps)
+    rows = rows or ("unit" if "unit" in dims and columns != "unit" else dims[0])
+    if columns is None:
+        others = [dim for dim in dims if dim != rows]
+        long = [dim for dim in others if maps.sizes[dim] > 1]
+        columns = next(iter(long or [dim for dim in others if dim == "tv_weight"] or others), None)
+    return rows, columns
 
 
 def _range(dataset: xr.Dataset, dim: str) -> str:
-    labels = [label(dim, value) for value in dataset[dim].values]
-    if len(labels) > MOST_SAID:
-        return f"{labels[0]} to {labels[-1]}, {len(labels)} in all"
-    return ", ".join(labels)
+    names = labels(dataset, dim)
+    if len(names) > MOST_LABELS:
+        return f"{names[0]} to {names[-1]}, {len(names)} in all"
+    return ", ".join(names)
 
 
-def _title(dataset: xr.Dataset, shown: tuple[str, ...], title: str) -> str:
-    fixed = [label(dim, dataset[dim].values[0]) for dim in GRID if dim not in shown]
-    kind = "SadMaps" if dataset.attrs["sign"] == "sad" else "HappyMaps"
-    objective = dataset.attrs["objective"]
-    what = f"{kind} of {dataset.attrs['layer']} ({objective})"
-    steps = f"{dataset.attrs['steps']} steps, {dataset.attrs['engine']}"
-    lines = [title, ", ".join([what, *fixed, steps]), EXPLANATION]
-    return "\n".join(line for line in lines if line)
+def _title(dataset: xr.Dataset, drawn: Sequence[str], title: str) -> str:
+    attributes = dataset.attrs
+    name = {"sad": "SadMaps", "happy": "HappyMaps"}.get(attributes.get("sign"), "Maps")
+    fixed = [label(dim, dataset[dim].values[0]) for dim in grid_dims(dataset) if dim not in drawn]
+    layer = _of_layer(dataset)
+    subject = f"{name} of {layer}" if layer else name
+    how = [f"{attributes['steps']} steps", attributes.get("engine", "")]
+    details = ", ".join(part for part in [subject, *fixed, *how] if part)
+    return "\n".join(line for line in (title, details, EXPLANATION) if line)
 
 
-def _alt(dataset: xr.Dataset, what: str) -> str:
+def _of_layer(dataset: xr.Dataset) -> str:
+    """The layer and the objective, where all maps of a Dataset share them."""
+    layer, objective = (dataset.attrs.get(name) for name in ("layer", "objective"))
+    return f"{layer} ({objective})" if layer and objective else layer or ""
+
+
+def _alt(dataset: xr.Dataset, text: str) -> str:
     raw, display = dataset["activation_raw"], dataset["activation_display"]
+    layer = _of_layer(dataset)
     return (
-        f"{what} {dataset.attrs['layer']}, {dataset.attrs['objective']}: raw maps reach"
-        f" {float(raw.min()):.3g} to {float(raw.max()):.3g}, as shown"
+        f"{text} {layer + ': raw' if layer else 'Raw'} maps reach"
+        f" {float(raw.min()):.3g} to {float(raw.max()):.3g}, displayed maps"
         f" {float(display.min()):.3g} to {float(display.max()):.3g}."
     )
 
 
-def _flat(dataset: xr.Dataset, shown: tuple[str, ...]) -> xr.Dataset:
-    return dataset.isel({dim: 0 for dim in GRID if dim not in shown})
-
-
-def _check_dims(dataset: xr.Dataset, shown: tuple[str, ...]) -> None:
-    for dim in shown:
-        if dim not in GRID:
-            raise ValueError(f"dims to draw over must be of {GRID}, got {dim!r}")
-    long = {dim: dataset.sizes[dim] for dim in GRID if dim not in shown and dataset.sizes[dim] != 1}
+def _check_dims(dataset: xr.Dataset, drawn: Sequence[str]) -> None:
+    dims = grid_dims(dataset)
+    for dim in drawn:
+        if dim not in dims:
+            raise ValueError(f"dims to draw over must be of {dims}, got {dim!r}")
+    long = {dim: dataset.sizes[dim] for dim in dims if dim not in drawn and dataset.sizes[dim] > 1}
     if long:
-        raise ValueError(f"dims not drawn must have length 1, got {long}: select one value of each")
+        raise ValueError(
+            f"dims that are not drawn must have length 1, got {long}: select one value of each,"
+            " as in maps.sel(seed=0), or give it as rows or columns"
+        )

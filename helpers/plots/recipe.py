@@ -1,4 +1,4 @@
-"""What a figure of maps is made of, kept inside its PNG: specs, digest of the weights, layout."""
+"""What a figure of maps follows from, kept inside its PNG: specs, weight digest, layout."""
 
 import json
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import xarray as xr
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
+from helpers.maps.dataset import FIELDS, GRID
 from helpers.maps.spec import MapSpec
 
 RECIPE = "recipe"
@@ -26,13 +27,13 @@ class Recipe:
     """Everything that a figure of maps follows from, and what it reached.
 
     Attributes:
-        specs: the maps, a spec for each layer.
-        weight_digest: of the net, as `helpers.models.weight_digest`.
+        specs: of the maps, one for each layer.
+        weight_digest: of the model, as `helpers.models.weight_digest`.
         units: labels of the units in the order drawn; "layer unit" where layers are pooled.
         function: name of what drew it in `helpers.plots`.
         arguments: of that function, JSON values.
-        activation_raw: of each map's raw picture, in the Dataset's order.
-        activation_display: of each map's picture as shown.
+        activation_raw: of each raw map, in the order of `GRID`.
+        activation_display: of each displayed map, in the same order.
         numerics: version of the maths.
         versions: of the libraries.
     """
@@ -57,25 +58,32 @@ def recipe_of(dataset: xr.Dataset, function: str, **arguments) -> Recipe | None:
     """Say what a figure of these maps follows from; None where the Dataset does not know.
 
     A Dataset knows by its attributes `spec` and `weight_digest`, as `happy_maps` returns it and
-    `joined_attributes` keeps it.
+    `joined_attributes` keeps it, and by having the dims that a spec has.
+
+    Args:
+        dataset: maps, a dim of length 1 where one value is selected.
+        function: name of what draws them in `helpers.plots`.
+        **arguments: of that function, JSON values.
     """
     if not {"spec", "weight_digest"} <= set(dataset.attrs):
         return None
-    told = MapSpec.from_toml(dataset.attrs["spec"])
+    if set(dataset["activation_raw"].dims) != set(GRID):
+        return None
+    spec = MapSpec.from_toml(dataset.attrs["spec"])
     units = tuple(dataset["unit"].values.tolist())
     layers: dict[str, list[int]] = {}
     for unit in units:
-        layer, number = unit.rsplit(" ", 1) if isinstance(unit, str) else (told.layer, unit)
+        layer, number = unit.rsplit(" ", 1) if isinstance(unit, str) else (spec.layer, unit)
         layers.setdefault(layer, []).append(int(number))
-    grid = {f"{dim}s": dataset[dim].values.tolist() for dim in ("tv_weight", "lp_weight", "seed")}
+    grid = {FIELDS[dim]: dataset[dim].values.tolist() for dim in GRID if dim != "unit"}
     return Recipe(
-        tuple(replace(told, layer=name, units=some, **grid) for name, some in layers.items()),
+        tuple(replace(spec, layer=name, units=some, **grid) for name, some in layers.items()),
         dataset.attrs["weight_digest"],
         units,
         function,
         arguments,
-        tuple(dataset["activation_raw"].values.ravel().tolist()),
-        tuple(dataset["activation_display"].values.ravel().tolist()),
+        tuple(dataset["activation_raw"].transpose(*GRID).values.ravel().tolist()),
+        tuple(dataset["activation_display"].transpose(*GRID).values.ravel().tolist()),
         dataset.attrs["numerics"],
         dataset.attrs["versions"],
     )

@@ -1,36 +1,44 @@
 """The one way notebooks are executed, cleaned and turned into HTML.
 
-`python -m helpers.publish.notebooks NOTEBOOK...` runs each in place and writes its HTML beside it.
+`python -m helpers.publish.notebooks NOTEBOOK...` executes each into the folder `output` beside it,
+which git ignores, and writes its HTML there. With `--renew` it also replaces the committed notebook
+and figures.
 """
 
 import argparse
-import ast
-import hashlib
-import json
 import re
+import shutil
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
 import papermill
 
-from helpers.files import whole_file
+from helpers.files import atomic_write
 from helpers.publish import pages
+from helpers.publish.sources import source_digest
+from helpers.sweeps.study import OUTPUT
 
-ROOT = Path(__file__).parent.parent.parent
+NO_PARAMETERS: Mapping = {}
 
 
-def render(notebook: str | Path, output: str | Path | None = None, **parameters) -> Path:
-    """Execute a notebook (in place when `output` is None) and write its HTML beside the result.
+def render(
+    notebook: str | Path,
+    output: str | Path | None = None,
+    parameters: Mapping[str, object] = NO_PARAMETERS,
+) -> Path:
+    """Execute a notebook into another file, and write its HTML beside that.
 
     What is written holds no widget state, no time stamps and no machine path, and the digest of
-    the sources it was executed from. The kernel works in the notebook's own folder.
+    the sources it was executed from. The kernel works in the notebook's own folder, where cells
+    write figures to `output/figures`.
 
     Args:
         notebook: the .ipynb to run.
-        output: the .ipynb to write.
-        **parameters: values for the cell tagged `parameters`.
+        output: the .ipynb to write; None for the same name in `output` beside the notebook.
+        parameters: values for the cell tagged `parameters`.
 
     Returns:
         The path of the HTML.
@@ -41,12 +49,12 @@ def render(notebook: str | Path, output: str | Path | None = None, **parameters)
         papermill.PapermillExecutionError: a cell raised.
     """
     notebook = Path(notebook)
-    output = Path(output or notebook)
+    output = Path(output or notebook.parent / OUTPUT / notebook.name)
     declared = papermill.inspect_notebook(notebook)
     unknown = sorted(set(parameters) - set(declared))
     if unknown:
         raise ValueError(f"{notebook.name} has the parameters {sorted(declared)}, got {unknown}")
-    with whole_file(output) as part:
+    with atomic_write(output) as part:
         papermill.execute_notebook(
             notebook,
             part,
@@ -60,13 +68,43 @@ def render(notebook: str | Path, output: str | Path | None = None, **parameters)
         check_widgets(executed)
         nbformat.write(_clean(executed, source_digest(notebook)), part)
     html = output.with_suffix(".html")
-    with whole_file(html) as part:
+    with atomic_write(html) as part:
         part.write_text(to_html(nbformat.read(output, as_version=4)))
     return html
 
 
+def renew(notebook: str | Path) -> Path:
+    """Execute a notebook, and replace it and its committed figures by the result.
+
+    Committed are the notebook itself and the folder `figures` beside it, into which the figures are
+    copied that its cells wrote to `output/figures`.
+
+    Returns:
+        The path of the HTML, in `output`.
+
+    Raises:
+        RuntimeError, papermill.PapermillExecutionError: as `render`; nothing is replaced.
+    """
+    notebook = Path(notebook)
+    figures = notebook.parent / OUTPUT / "figures"
+    before = _versions(figures)
+    html = render(notebook)
+    for figure in sorted(set(_versions(figures).items()) - set(before.items())):
+        committed = notebook.parent / "figures" / figure[0].relative_to(figures)
+        committed.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(figure[0], committed)
+    shutil.copy(html.with_suffix(".ipynb"), notebook)
+    return html
+
+
+def _versions(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Every PNG below a folder, with what changes when it is written again."""
+    stats = {path: path.stat() for path in folder.rglob("*.png")}
+    return {path: (stat.st_ino, stat.st_mtime_ns) for path, stat in stats.items()}
+
+
 def to_html(notebook: nbformat.NotebookNode) -> str:
-    """HTML that loads nothing from a network, pictures inside with their text alternatives."""
+    """HTML that loads nothing from a network, images inside with their text alternatives."""
     return pages.page(title(notebook), pages.cells(notebook))
 
 
@@ -75,25 +113,6 @@ def title(notebook: nbformat.NotebookNode) -> str:
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     heading = re.search(r"^ *#\s+(.+)$", text, re.M)
     return heading[1].strip() if heading else "A notebook"
-
-
-def source_digest(notebook: str | Path) -> str:
-    """Digest of what a notebook's outputs follow from: its cells, the helpers, its experiment.
-
-    That is the cells' sources less injected parameters, the helper modules that they import (and
-    those that these import), and the TOML files and nets in the notebook's folder.
-    """
-    notebook = Path(notebook)
-    cells = [
-        [cell.cell_type, cell.source]
-        for cell in nbformat.read(notebook, as_version=4).cells
-        if "injected-parameters" not in cell.metadata.get("tags", [])
-    ]
-    code = "\n".join(source for kind, source in cells if kind == "code")
-    files = [*_imported(code), *sorted(notebook.parent.glob("*.toml"))]
-    files += sorted(notebook.parent.glob("*.keras"))
-    hashes = [[path.name, hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]
-    return hashlib.sha256(json.dumps([cells, hashes]).encode()).hexdigest()
 
 
 def check_widgets(notebook: nbformat.NotebookNode) -> None:
@@ -132,43 +151,27 @@ def is_transient(output: nbformat.NotebookNode) -> bool:
     return is_stderr or "application/vnd.jupyter.widget-view+json" in output.get("data", {})
 
 
-def _imported(code: str) -> list[Path]:
-    found: dict[str, Path] = {}
-    waiting = [code]
-    while waiting:
-        for name in _helper_names(waiting.pop()):
-            path = ROOT / "helpers" / f"{name}.py"
-            if name not in found and path.exists():
-                found[name] = path
-                waiting.append(path.read_text())
-    return [found[name] for name in sorted(found)]
-
-
-def _helper_names(code: str) -> list[str]:
-    names = []
-    for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.ImportFrom) and node.module == "helpers":
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("helpers."):
-            names.append(node.module.split(".")[1])
-        elif isinstance(node, ast.Import):
-            names += [a.name.split(".")[1] for a in node.names if a.name.startswith("helpers.")]
-    return names
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Render notebooks from the command line, and say where the pages and figures are."""
+def main(arguments: list[str] | None = None) -> int:
+    """Render notebooks from the command line, and print where the pages are."""
     parser = argparse.ArgumentParser(
         prog="python -m helpers.publish.notebooks", description=__doc__
     )
     parser.add_argument("notebooks", nargs="+", type=Path)
-    parser.add_argument("--output", type=Path, help="folder to write to instead of in place")
+    parser.add_argument("--output", type=Path, help="folder to write to; `output` beside each")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="parameters")
+    parser.add_argument("--renew", action="store_true", help="replace what is committed, too")
     chosen = parser.parse_args(arguments)
-    parameters = dict(pair.split("=", 1) for pair in chosen.set)
+    if chosen.renew and (chosen.output or chosen.set):
+        parser.error("--renew takes neither --output nor --set: it executes what is committed")
+    texts = dict(pair.split("=", 1) for pair in chosen.set)
+    parameters = {name: _value(text) for name, text in texts.items()}
     for notebook in chosen.notebooks:
-        output = chosen.output / notebook.name if chosen.output else None
-        print(render(notebook, output, **{k: _value(v) for k, v in parameters.items()}))
+        if chosen.renew:
+            print(renew(notebook))
+        else:
+            output = chosen.output / notebook.name if chosen.output else None
+            print(render(notebook, output, parameters))
+    return 0
 
 
 def _value(text: str):

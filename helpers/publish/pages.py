@@ -1,4 +1,4 @@
-"""HTML pages that load nothing from a network: style, script and pictures are inside."""
+"""HTML pages that load nothing from a network: style, script and images are inside."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -38,7 +38,7 @@ def page(title: str, body: str, links: Sequence[Link] = (), scripts: Sequence[st
 
 
 def cells(notebook: nbformat.NotebookNode) -> str:
-    """HTML of a notebook's cells: text, folded code, outputs, pictures with their alternatives."""
+    """HTML of a notebook's cells: text, folded code, outputs, images with their alternatives."""
     exporter = HTMLExporter(
         template_file="cells.html.j2",
         extra_loaders=[DictLoader({"cells.html.j2": _text("cells.html.j2")})],

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 import xarray as xr
 from PIL import Image
@@ -17,9 +18,14 @@ from PIL import Image
 from helpers import maps, models, plots
 from helpers.maps import dataset
 from helpers.plots.recipe import Box, Recipe, read_recipe
-from helpers.publish.notebooks import ROOT
+from helpers.publish.sources import ROOT
 
-FUNCTIONS = {"map_grid": plots.map_grid, "map_wall": plots.map_wall}
+FUNCTIONS = {
+    "map_grid": plots.map_grid,
+    "map_wall": plots.map_wall,
+    "map_image": plots.map_image,
+}
+"""Names that recipes of PNGs use, those of older ones too -> what draws the maps now."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +34,17 @@ class Comparison:
 
     Attributes:
         path: the new PNG.
-        net: file of the net.
+        model: file of the model.
         recipe: what both follow from.
         pixels: mean and largest difference of the maps as drawn, gray levels 0..255.
         raw: largest difference of the raw maps' activations.
-        display: the same of the maps as shown.
+        display: the same of the displayed maps.
         numerics: version of the maths that made the new one.
         versions: of the libraries that made the new one.
     """
 
     path: Path
-    net: Path
+    model: Path
     recipe: Recipe
     pixels: tuple[float, float]
     raw: float
@@ -51,13 +57,16 @@ class Comparison:
         count = len(self.recipe.activation_raw)
         layers = ", ".join(spec.layer for spec in self.recipe.specs)
         mean, largest = self.pixels
+        raw, display = (
+            np.nanmax(values)
+            for values in (self.recipe.activation_raw, self.recipe.activation_display)
+        )
         lines = [
-            f"{self.path}: {count} maps of {layers}, searched anew on {self.net}",
+            f"{self.path}: {count} maps of {layers}, optimized anew on {self.model}",
             f"maps as drawn, gray levels 0..255: differ by {mean:.3g} on average,"
             f" {largest:.0f} at most",
-            f"activation of the raw maps, up to {np.nanmax(self.recipe.activation_raw):.3g}:"
-            f" differs by {self.raw:.2g} at most",
-            f"activation as shown, up to {np.nanmax(self.recipe.activation_display):.3g}:"
+            f"activation of the raw maps, up to {raw:.3g}: differs by {self.raw:.2g} at most",
+            f"activation of the displayed maps, up to {display:.3g}:"
             f" differs by {self.display:.2g} at most",
         ]
         if self.numerics != self.recipe.numerics:
@@ -71,42 +80,42 @@ class Comparison:
 def reproduce(
     figure: str | Path, model: str | Path | None = None, output: str | Path | None = None
 ) -> Comparison:
-    """Search a figure's maps anew, draw them as it did, and compare.
+    """Optimize a figure's maps anew, draw them as it did, and compare.
 
     Args:
         figure: a PNG that `MapFigure.save` wrote.
-        model: file of the net; None to look beside the figure and in `experiments/`.
+        model: file of the model; None to look beside the figure and in `experiments/`.
         output: the new PNG; None for `NAME_again.png` beside the figure.
 
     Raises:
-        ValueError: the PNG holds no recipe, its search started from a picture that is not in it,
-            or no net with its digest is found.
+        ValueError: the PNG holds no recipe, its maps started from an image that is not in it, or no
+            model with its digest is at hand.
     """
     figure = Path(figure)
     recipe, boxes = read_recipe(figure)
     if any(spec.seed_input for spec in recipe.specs):
-        raise ValueError(f"{figure} cannot be made again: its search started from a given picture")
+        raise ValueError(f"{figure} cannot be made again: its maps started from a given image")
     if recipe.function not in FUNCTIONS:
         raise ValueError(f"{figure} must be drawn by {sorted(FUNCTIONS)}, got {recipe.function!r}")
-    net = find_net(recipe.weight_digest, [model] if model else _candidates(figure))
-    searched = _search(recipe, models.load_model(net))
-    again = FUNCTIONS[recipe.function](searched, **recipe.arguments)
+    file = find_model(recipe.weight_digest, [model] if model else _candidates(figure))
+    optimized = _optimize(recipe, models.load_model(file))
+    again = FUNCTIONS[recipe.function](optimized, **recipe.arguments)
     path = Path(output) if output else figure.with_name(f"{figure.stem}_again.png")
     again.save(path)
     return Comparison(
         path,
-        net,
+        file,
         recipe,
         _pixel_difference((figure, boxes), (path, read_recipe(path)[1])),
-        _largest_difference(recipe.activation_raw, searched["activation_raw"]),
-        _largest_difference(recipe.activation_display, searched["activation_display"]),
-        searched.attrs["numerics"],
-        searched.attrs["versions"],
+        _largest_difference(recipe.activation_raw, optimized["activation_raw"]),
+        _largest_difference(recipe.activation_display, optimized["activation_display"]),
+        optimized.attrs["numerics"],
+        optimized.attrs["versions"],
     )
 
 
-def find_net(digest: str, files: Sequence[str | Path]) -> Path:
-    """Find the file whose net has this digest of weights.
+def find_model(digest: str, files: Sequence[str | Path]) -> Path:
+    """Find the file whose model has this digest of weights.
 
     Raises:
         ValueError: none of them has it, or one cannot be read.
@@ -114,19 +123,19 @@ def find_net(digest: str, files: Sequence[str | Path]) -> Path:
     for path in files:
         if models.weight_digest(models.load_model(path)) == digest:
             return Path(path)
-    looked = ", ".join(map(str, files)) or "no file"
-    raise ValueError(f"no net has the figure's weight digest {digest[:12]}...; looked at {looked}")
+    tried = ", ".join(map(str, files)) or "no file"
+    raise ValueError(f"no model has the figure's weight digest {digest[:12]}...; tried {tried}")
 
 
 def _candidates(figure: Path) -> list[Path]:
     folders = [*figure.resolve().parents[:3], *sorted((ROOT / "experiments").iterdir())]
-    found = [path for folder in folders for path in sorted(folder.glob("*.keras"))]
-    return list(dict.fromkeys(found))
+    files = [path for folder in folders for path in sorted(folder.glob("*.keras"))]
+    return list(dict.fromkeys(files))
 
 
-def _search(recipe: Recipe, net) -> xr.Dataset:
-    found = [maps.compute(net, spec) for spec in recipe.specs]
-    whole = dataset.pool(found) if recipe.is_pooled else found[0]
+def _optimize(recipe: Recipe, model: keras.Model) -> xr.Dataset:
+    layers = [maps.compute(model, spec) for spec in recipe.specs]
+    whole = dataset.pool(layers) if recipe.is_pooled else layers[0]
     return whole.sel(unit=list(recipe.units))
 
 
@@ -155,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m helpers.publish.reproduce", description=__doc__
     )
     parser.add_argument("figure", type=Path)
-    parser.add_argument("--model", type=Path, help="file of the net")
+    parser.add_argument("--model", type=Path, help="file of the model")
     parser.add_argument("--output", type=Path, help="the new PNG")
     chosen = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""A folder of pages that can be sent or served: notebooks, an index, and the stored maps to browse.
+"""A folder of pages to send or serve: notebooks, an index, and the stored maps to browse.
 
 `python -m helpers.publish.share [NOTEBOOK...]`. The pages need no network, no kernel and no server.
 """
@@ -18,18 +18,24 @@ from nbformat.v4 import new_output
 from tqdm.auto import tqdm
 
 from helpers.publish import notebooks, pages, sheets
-from helpers.publish.notebooks import ROOT
-from helpers.publish.shared_notebook import SharedNotebook, heading, pictures, read
+from helpers.publish.shared_notebook import (
+    SharedNotebook,
+    heading,
+    images,
+    model_parameter,
+    read,
+)
+from helpers.publish.sources import ROOT
 
 INDEX = "index.html"
 HOW_TO_STORE = "`make figures` makes what is missing; then share again."
 
 
 def share(paths: Sequence[str | Path], folder: str | Path) -> Path:
-    """Write the pages of notebooks, executed as they are, into a new folder.
+    """Write the pages of notebooks into a new folder.
 
     Args:
-        paths: the .ipynb files; their outputs are shown, nothing is executed.
+        paths: the .ipynb files, with the outputs they have; nothing is executed.
         folder: replaced when it was written by this function.
 
     Returns:
@@ -40,7 +46,7 @@ def share(paths: Sequence[str | Path], folder: str | Path) -> Path:
             something else.
     """
     shared = [read(Path(path)) for path in paths]
-    names = [one.path.stem for one in shared]
+    names = [notebook.path.stem for notebook in shared]
     if not shared or len(set(names)) != len(names):
         raise ValueError(f"notebooks must be at least one, each of its own name, got {names}")
     folder = Path(folder)
@@ -57,27 +63,29 @@ def share(paths: Sequence[str | Path], folder: str | Path) -> Path:
 def _write(shared: list[SharedNotebook], folder: Path) -> None:
     for name in ("maps", "thumbnails"):
         (folder / name).mkdir(parents=True)
-    experiments = sorted({one.experiment() for one in shared if sheets.nets(one.experiment())})
+    experiments = sorted(
+        {notebook.experiment() for notebook in shared if sheets.models_of(notebook.experiment())}
+    )
     stored = {experiment: _write_maps(experiment, folder) for experiment in experiments}
-    for one in tqdm(shared, desc="pages"):
-        cells = _without_panels(one, stored.get(one.experiment(), []))
+    for notebook in tqdm(shared, desc="pages"):
+        cells = _without_panels(notebook, stored.get(notebook.experiment(), []))
         links = [("HappyMaps", INDEX)]
-        if one.experiment() in stored:
-            links.append(("Browse the maps", _maps_address(one.experiment())))
-        unexecuted = not any(cell.get("outputs") for cell in one.notebook.cells)
-        warning = _note("This notebook was not executed: its pictures and numbers are missing.")
+        if notebook.experiment() in stored:
+            links.append(("Browse the maps", _maps_address(notebook.experiment())))
+        unexecuted = not any(cell.get("outputs") for cell in notebook.content.cells)
+        warning = _note("This notebook was not executed: its figures and numbers are missing.")
         body = (warning if unexecuted else "") + pages.cells(cells)
-        _put(folder / one.address, one.title, body, links)
+        _put(folder / notebook.address, notebook.title, body, links)
     cards = [
-        (group, [_card(one, folder) for one in shared if one.group == group])
-        for group in dict.fromkeys(one.group for one in shared)
+        (group, [_card(notebook, folder) for notebook in shared if notebook.group == group])
+        for group in dict.fromkeys(notebook.group for notebook in shared)
     ]
     for experiment in experiments:
         _put(
             folder / _maps_address(experiment),
             f"Stored maps of {heading(experiment)}",
             f"<h1>Stored maps of {escape(heading(experiment))}</h1>"
-            + _browser(stored[experiment], {}, "all", "Choose a net, a layer and a unit"),
+            + _browser(stored[experiment], {}, "all", "Choose a model, a layer and a unit"),
             [("HappyMaps", INDEX)],
         )
     if experiments:
@@ -95,35 +103,35 @@ def _put(path: Path, title: str, body: str, links: list[pages.Link]) -> None:
     path.write_text(pages.page(title, body, links, scripts), encoding="utf-8")
 
 
-def _without_panels(one: SharedNotebook, stored: list[dict]) -> nbformat.NotebookNode:
-    """A copy in which a panel is its last picture and the stored maps, to browse."""
-    copy = nbformat.from_dict(one.notebook)
+def _without_panels(notebook: SharedNotebook, stored: list[dict]) -> nbformat.NotebookNode:
+    """A copy in which a panel is its last image and the stored maps, to browse."""
+    copy = nbformat.from_dict(notebook.content)
     for number, cell in enumerate(copy.cells):
         if cell.cell_type != "code":
             continue
         cell.outputs = [output for output in cell.outputs if not notebooks.is_transient(output)]
         if re.search(r"\bPanel\(", cell.source):
             html = _still(copy.cells[number:]) + _browser(
-                stored, one.parameters(), f"panel-{number}"
+                stored, notebook.parameters(), f"panel-{number}"
             )
             cell.outputs.append(new_output("display_data", {"text/html": html}))
     return copy
 
 
 def _still(cells: list) -> str:
-    words = "In Jupyter a panel is here, whose controls search new maps."
-    for png, alt in pictures(cells):
+    words = "In Jupyter a panel is here, whose controls optimize new maps."
+    for png, alt in images(cells):
         image = f'<img src="data:image/png;base64,{png}" alt="{escape(alt)}">'
-        return _note(f"{words} This is the last picture it showed.") + image
-    return _note(f"{words} The notebook holds no picture of it.")
+        return _note(f"{words} This is the last image it displayed.") + image
+    return _note(f"{words} The notebook holds no image of it.")
 
 
 def _browser(stored: list[dict], parameters: dict, name: str, title="Browse stored maps") -> str:
     if not stored:
-        return _note(f"No maps are stored for the nets of this notebook. {HOW_TO_STORE}")
+        return _note(f"No maps are stored for the models of this notebook. {HOW_TO_STORE}")
     keys = ("layer", "unit", "tv_weight", "lp_weight", "seed")
     first = {key: parameters[key] for key in keys if key in parameters}
-    first["net"] = Path(str(parameters.get("net", ""))).stem
+    first["model"] = Path(model_parameter(parameters)).stem
     return pages.fill("browser", id=name, title=title, stored=_script(stored), first=_script(first))
 
 
@@ -143,34 +151,37 @@ def _maps_address(experiment: Path) -> str:
 def _write_maps(experiment: Path, folder: Path) -> list[dict]:
     described = []
     for number, sheet in enumerate(tqdm(sheets.stored_sheets(experiment), desc="stored maps")):
-        address = f"maps/{experiment.name}_{number:02d}_{sheet.net}_{sheet.spec.layer}.png"
-        sheet.picture().save(folder / address, optimize=True)
+        address = f"maps/{experiment.name}_{number:02d}_{sheet.model}_{sheet.spec.layer}.png"
+        sheet.image().save(folder / address, optimize=True)
         described.append(sheet.description(address))
     return described
 
 
-def _card(one: SharedNotebook, folder: Path) -> dict:
+def _card(notebook: SharedNotebook, folder: Path) -> dict:
     address = None
-    if thumbnail := one.thumbnail():
-        address = f"thumbnails/{one.path.stem}.png"
+    if thumbnail := notebook.thumbnail():
+        address = f"thumbnails/{notebook.path.stem}.png"
         thumbnail.save(folder / address, optimize=True)
     return dict(
         thumbnail=address,
-        alt=one.picture[1] if one.picture else "",
-        title=one.title,
-        claim=one.claim,
-        address=one.address,
+        alt=notebook.image[1] if notebook.image else "",
+        title=notebook.title,
+        claim=notebook.claim,
+        address=notebook.address,
     )
 
 
 def _maps_card(experiment: Path, stored: list[dict]) -> dict:
-    nets = [path.stem for path in sheets.nets(experiment)]
-    counts = {net: sum(len(one["maps"]) for one in stored if one["net"] == net) for net in nets}
-    said = ", ".join(f"{net} {count or 'none'}" for net, count in counts.items())
-    claim = f"Choose a net, a layer, a unit and a weight. Maps stored here: {said}."
+    names = [path.stem for path in sheets.models_of(experiment)]
+    counts = {
+        name: sum(len(sheet["maps"]) for sheet in stored if sheet["model"] == name)
+        for name in names
+    }
+    listed = ", ".join(f"{name} {count or 'none'}" for name, count in counts.items())
+    claim = f"Choose a model, a layer, a unit and a weight. Maps stored here: {listed}."
     if not all(counts.values()):
         claim += f" {HOW_TO_STORE.replace('`', '')}"
-    first = max(stored, key=lambda one: len(one["maps"]), default=None)
+    first = max(stored, key=lambda sheet: len(sheet["maps"]), default=None)
     return dict(
         thumbnail=first and first["sheet"],
         alt=f"Maps of {first['title']}" if first else "",
@@ -181,7 +192,7 @@ def _maps_card(experiment: Path, stored: list[dict]) -> dict:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Share notebooks from the command line, and say where the index is and how large it all is."""
+    """Share notebooks from the command line, and print where the index is and the size of all."""
     parser = argparse.ArgumentParser(prog="python -m helpers.publish.share", description=__doc__)
     parser.add_argument("notebooks", nargs="+", type=Path)
     parser.add_argument("--output", type=Path, default=ROOT / "shared_pages", help="folder")

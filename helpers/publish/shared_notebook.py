@@ -1,10 +1,11 @@
-"""What the shared pages say of a notebook: title, claim, pictures, the experiment it belongs to."""
+"""What the shared pages say of a notebook: title, claim, images, the experiment it belongs to."""
 
 import ast
 import base64
 import io
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +26,11 @@ class SharedNotebook:
 
     Attributes:
         path: the .ipynb.
-        notebook: its content.
+        content: its cells.
     """
 
     path: Path
-    notebook: nbformat.NotebookNode
+    content: nbformat.NotebookNode
 
     @property
     def address(self) -> str:
@@ -44,17 +45,17 @@ class SharedNotebook:
     @property
     def title(self) -> str:
         """Its first heading."""
-        return notebooks.title(self.notebook)
+        return notebooks.title(self.content)
 
     @property
-    def picture(self) -> tuple[str, str] | None:
+    def image(self) -> tuple[str, str] | None:
         """The first PNG (base64) and its text alternative."""
-        return next(iter(pictures(self.notebook.cells)), None)
+        return next(iter(images(self.content.cells)), None)
 
     @property
     def claim(self) -> str:
         """Its first paragraph, without marks, shortened."""
-        text = "\n\n".join(c.source for c in self.notebook.cells if c.cell_type == "markdown")
+        text = "\n\n".join(c.source for c in self.content.cells if c.cell_type == "markdown")
         paragraphs = (" ".join(p.split()) for p in re.split(r"\n\s*\n", text))
         first = next((p for p in paragraphs if p and not p.startswith("#")), "")
         plain = re.sub(r"[*`]|\[(.+?)\]\(.+?\)", r"\1", first)
@@ -62,32 +63,32 @@ class SharedNotebook:
 
     def parameters(self) -> dict:
         """What its cell tagged `parameters` assigns."""
-        cells = [c for c in self.notebook.cells if "parameters" in c.metadata.get("tags", [])]
+        cells = [c for c in self.content.cells if "parameters" in c.metadata.get("tags", [])]
         lines = ast.parse("\n".join(cell.source for cell in cells)).body
         assigned = [line for line in lines if isinstance(line, ast.Assign)]
         return {line.targets[0].id: ast.literal_eval(line.value) for line in assigned}
 
     def experiment(self) -> Path:
-        """Folder whose stored maps belong to it: that of the net it opens, else its own."""
-        net = self.path.parent / str(self.parameters().get("net", ""))
-        return (net if net.is_file() else self.path).resolve().parent
+        """Folder whose stored maps belong to it: that of the model it opens, else its own."""
+        model = self.path.parent / model_parameter(self.parameters())
+        return (model if model.is_file() else self.path).resolve().parent
 
     def thumbnail(self) -> Image.Image | None:
-        """The first maps of its first figure (the whole picture where it is not of maps), small."""
-        if self.picture is None:
+        """The first maps of its first figure (all of it where it is not of maps), small."""
+        if self.image is None:
             return None
-        png = io.BytesIO(base64.b64decode(self.picture[0]))
-        image = Image.open(png).convert("RGB")
+        png = io.BytesIO(base64.b64decode(self.image[0]))
+        figure = Image.open(png).convert("RGB")
         try:
             _, boxes = read_recipe(png)
         except ValueError:
-            image.thumbnail(THUMBNAIL)
-            return image
+            figure.thumbnail(THUMBNAIL)
+            return figure
         left, top, right, bottom = zip(*boxes, strict=True)
         across = round(MAPS_ACROSS * (right[0] - left[0]))
         width = min(max(right) - min(left), across)
         height = min(max(bottom) - min(top), width * THUMBNAIL[1] // THUMBNAIL[0])
-        return image.crop((min(left), min(top), min(left) + width, min(top) + height))
+        return figure.crop((min(left), min(top), min(left) + width, min(top) + height))
 
 
 def read(path: Path) -> SharedNotebook:
@@ -102,14 +103,19 @@ def read(path: Path) -> SharedNotebook:
         raise ValueError(f"notebook must be an .ipynb file, got {str(path)!r}: {error}") from error
 
 
-def pictures(cells: list) -> list[tuple[str, str]]:
-    """PNG (base64) and text alternative of every picture in the cells' outputs."""
+def images(cells: list) -> list[tuple[str, str]]:
+    """PNG (base64) and text alternative of every image in the cells' outputs."""
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     return [
         (output["data"]["image/png"], output["metadata"].get("image/png", {}).get("alt", ""))
         for output in outputs
         if "image/png" in output.get("data", {})
     ]
+
+
+def model_parameter(parameters: Mapping) -> str:
+    """The model that a notebook's parameters name: `model`, or `net` in older notebooks."""
+    return str(parameters.get("model", parameters.get("net", "")))
 
 
 def heading(folder: Path) -> str:

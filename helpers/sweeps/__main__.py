@@ -1,4 +1,4 @@
-"""`python -m helpers.sweeps EXPERIMENT.toml` runs what is not stored yet."""
+"""`python -m helpers.sweeps STUDY.toml` makes what is not stored yet."""
 
 import sys
 

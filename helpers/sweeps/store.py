@@ -1,4 +1,4 @@
-"""Maps on disk: netCDF files, written whole or not at all, that say where they came from."""
+"""Maps on disk: netCDF files, written atomically, with a checksum and their provenance."""
 
 import hashlib
 import io
@@ -8,19 +8,19 @@ from pathlib import Path
 import dask
 import xarray as xr
 
-from helpers.files import _writable, whole_file
+from helpers.files import atomic_write, writable
 from helpers.maps.dataset import joined_attributes
 
 COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
-SEAL = b"\nsha256 "
-SEAL_SIZE = len(SEAL) + 64
-"""Bytes after the netCDF content, which readers of netCDF pass over: the digest of the content."""
+MARK = b"\nsha256 "
+CHECKSUM_SIZE = len(MARK) + 64
+"""Bytes after the netCDF content, which readers of netCDF ignore: the SHA-256 of the content."""
 
 
 def save(dataset: xr.Dataset, path: str | Path) -> Path:
-    """Write a Dataset as netCDF (engine h5netcdf), compressed; the file appears only when whole.
+    """Write a Dataset as netCDF (engine h5netcdf), compressed, atomically.
 
-    It ends in the SHA-256 of its content, by which `load` and `is_whole` notice damage.
+    It ends in the SHA-256 of its content, by which `load` and `is_intact` notice damage.
 
     Raises:
         ValueError: some of its maps are not done, so the file would look complete and not be.
@@ -28,17 +28,17 @@ def save(dataset: xr.Dataset, path: str | Path) -> Path:
     """
     if "done" in dataset and not bool(dataset["done"].all()):
         missing = int((~dataset["done"]).sum())
-        raise ValueError(f"dataset must be complete to be stored, got {missing} maps not done")
+        raise ValueError(f"dataset must be complete to be stored, got {missing} unfinished maps")
     encoding = {name: COMPRESSED for name, v in dataset.data_vars.items() if v.ndim > 0}
     with dask.config.set(scheduler="threads"):  # a user's cluster would lock the file by its name
         content = bytes(dataset.to_netcdf(engine="h5netcdf", encoding=encoding))
-    with _writable(path), whole_file(path) as part:
-        part.write_bytes(content + _seal(content))
+    with writable(path), atomic_write(path) as part:
+        part.write_bytes(content + _checksum(content))
     return Path(path)
 
 
 def load(path: str | Path) -> xr.Dataset:
-    """Read a whole Dataset into memory and close the file.
+    """Read a Dataset into memory and close the file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -51,11 +51,11 @@ def load(path: str | Path) -> xr.Dataset:
         raise ValueError(f"{path} must be a netCDF file, and cannot be read: {error}") from error
 
 
-def is_whole(path: str | Path) -> bool:
-    """Tell whether the file is there and undamaged; one with a digest is not parsed for it."""
+def is_intact(path: str | Path) -> bool:
+    """Whether the file is there and undamaged; one with a checksum is not parsed for it."""
     try:
-        _, sealed = _read(path)
-        return sealed or bool(load(path))
+        _, has_checksum = _read(path)
+        return has_checksum or bool(load(path))
     except (FileNotFoundError, ValueError):
         return False
 
@@ -89,18 +89,18 @@ def _open(path: Path) -> xr.Dataset:
 
 
 def _read(path: str | Path) -> tuple[bytes, bool]:
-    """The file's netCDF content, and whether it carried a digest, which is then the content's."""
+    """The file's netCDF content, and whether a checksum (then the right one) follows it."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no stored maps at {path}")
     file = path.read_bytes()
-    content, seal = file[:-SEAL_SIZE], file[-SEAL_SIZE:]
-    if not seal.startswith(SEAL):
+    content, checksum = file[:-CHECKSUM_SIZE], file[-CHECKSUM_SIZE:]
+    if not checksum.startswith(MARK):
         return file, False
-    if seal != _seal(content):
-        raise ValueError(f"{path} must hold what was written, and its digest says it does not")
+    if checksum != _checksum(content):
+        raise ValueError(f"{path} must hold what was written, but its checksum differs")
     return content, True
 
 
-def _seal(content: bytes) -> bytes:
-    return SEAL + hashlib.sha256(content).hexdigest().encode()
+def _checksum(content: bytes) -> bytes:
+    return MARK + hashlib.sha256(content).hexdigest().encode()

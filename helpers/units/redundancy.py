@@ -6,19 +6,18 @@ import xarray as xr
 from scipy.cluster.hierarchy import average, fcluster
 from scipy.spatial.distance import squareform
 
-from helpers.faces.dataset import Faces
-from helpers.images import as_input
+from helpers.images import LabelledImages, as_input
 from helpers.models import cutting
+from helpers.models.forward import Forward
 from helpers.models.preprocessing import from_pixels
-from helpers.units.responses import _outputs
 
-TWINS = 0.9
-"""Correlation of activations from which units count as one cluster: 81 % of variance shared."""
+REDUNDANT = 0.9
+"""Correlation of activations from which units count as redundant: 81 % of the variance shared."""
 
 
 def activation_correlation(
     model: keras.Model,
-    faces: Faces,
+    images: LabelledImages,
     layer: str | int,
     *,
     preprocessing=None,
@@ -27,20 +26,20 @@ def activation_correlation(
 ) -> xr.DataArray:
     """Pearson correlation of every two units' activations over all images and positions.
 
-    `E[(x_i - mu_i)(x_j - mu_j)] / (s_i s_j)`, the within-net correlation of Li et al. 2015
+    `E[(x_i - mu_i)(x_j - mu_j)] / (s_i s_j)`, the within-network correlation of Li et al. 2015
     (1511.07543, section 3.1). NaN for a unit that never changes.
 
     Args:
-        model, faces, layer, preprocessing, batch, progress: as `responses` takes them.
+        model, images, layer, preprocessing, batch, progress: as `measure_responses` takes them.
 
     Returns:
         (unit, other_unit), -1..1.
     """
-    net = from_pixels(cutting.at_layer(model, layer), preprocessing)
-    pixels = as_input(faces.images, net.input_shape[1:])
+    cut = from_pixels(cutting.at_layer(model, layer), preprocessing)
+    pixels = as_input(images.images, cut.input_shape[1:])
     count, total, products = 0, 0.0, 0.0
-    for out in _outputs(net, pixels, batch, progress):
-        flat = out.reshape(-1, out.shape[-1])
+    for outputs in Forward(cut).batches(pixels, batch=batch, progress=progress):
+        flat = outputs.reshape(-1, outputs.shape[-1]).astype("float64")
         count, total, products = count + len(flat), total + flat.sum(0), products + flat.T @ flat
     mean = total / count
     covariance = products / count - np.outer(mean, mean)
@@ -52,7 +51,7 @@ def activation_correlation(
     return xr.DataArray(values, {"unit": units, "other_unit": units}, ("unit", "other_unit"))
 
 
-def clusters(correlation: xr.DataArray, level: float = TWINS) -> xr.DataArray:
+def clusters(correlation: xr.DataArray, level: float = REDUNDANT) -> xr.DataArray:
     """Number of the cluster that each unit is in, 1 the largest; 0 for a unit without correlation.
 
     Average linkage (Sokal & Michener 1958) on `1 - correlation`: units join while the mean
@@ -73,7 +72,7 @@ def clusters(correlation: xr.DataArray, level: float = TWINS) -> xr.DataArray:
 
 
 def effective_rank(correlation: xr.DataArray) -> float:
-    """How many units' worth of different things a layer says: 1 to its number of live units.
+    """How many independent units a layer is worth: 1 to its number of live units.
 
     `exp(- sum p_k log p_k)` with `p_k = s_k / sum s` (Roy & Vetterli 2007, "The effective rank",
     section 3), s the singular values of the activations standardised unit by unit: the square roots
@@ -86,13 +85,17 @@ def effective_rank(correlation: xr.DataArray) -> float:
     return float(np.exp(-(p * np.log(p)).sum()))
 
 
-def twins(correlation: xr.DataArray) -> xr.Dataset:
-    """The unit that each unit is most like: `twin`, -1 for none, and `twin_correlation`."""
+def most_correlated_unit(correlation: xr.DataArray) -> xr.Dataset:
+    """The other unit of the layer whose activation correlates most with each unit's.
+
+    Args:
+        correlation: from `activation_correlation`.
+
+    Returns:
+        Over `unit`: `most_correlated_unit`, -1 for none, and `max_correlation`, -1..1, NaN for
+        none.
+    """
     others = correlation.where(correlation["unit"] != correlation["other_unit"])
-    best = others.max("other_unit")
-    return xr.Dataset(
-        {
-            "twin": others.fillna(-2).idxmax("other_unit").where(best.notnull(), -1).astype(int),
-            "twin_correlation": best,
-        }
-    )
+    largest = others.max("other_unit")
+    unit = others.fillna(-2).idxmax("other_unit").where(largest.notnull(), -1).astype(int)
+    return xr.Dataset({"most_correlated_unit": unit, "max_correlation": largest})

@@ -3,17 +3,16 @@
 import keras
 import numpy as np
 import xarray as xr
-from tqdm.auto import tqdm
 
 from helpers import maps, models
-from helpers.faces.dataset import Faces
-from helpers.images import as_input
+from helpers.images import LabelledImages, as_input
 from helpers.maps import targets
+from helpers.models.forward import Forward
 
 
 def measure_responses(
     model: keras.Model,
-    faces: Faces,
+    images: LabelledImages,
     layer: str | int,
     *,
     objective: str = "activation",
@@ -24,28 +23,30 @@ def measure_responses(
     """What every unit of a layer does on each image.
 
     Args:
-        model: the net.
-        faces: labelled images; brought to the net's size and channels by `evaluation.as_input`.
+        model: Functional or Sequential.
+        images: labelled images, brought to the model's size and channels by `images.as_input`.
         layer: name or index of a layer with units.
-        objective: what a unit's activation is, as `MapSpec` takes it.
-        preprocessing: what the net expects, as `preprocessing.from_pixels` takes it.
+        objective: what a unit's activation is: "activation", "pre-activation" or "pre-activation
+            minus others".
+        preprocessing: what the model expects, as `models.from_pixels` takes it.
         batch: images at a time.
         progress: show a bar.
 
     Returns:
         Over (image, unit): `activation`, the mean over positions; `positive` (0..1), the share of
-        the positions above 0; `most` and `least`, the largest and smallest value at any position,
-        and `most_row`, `most_column`, `least_row`, `least_column`, where (0 for a dense layer).
-        Over `image`: `brightness`, the mean pixel (0..255), and coordinates `label` and `person`.
+        the positions above 0; `max` and `min` over the positions, and where they are, `max_row`,
+        `max_column`, `min_row` and `min_column` (0 for a dense layer). Over `image`: `brightness`,
+        the mean pixel (0..255), and coordinates `label` and `group`.
 
     Raises:
         ValueError: no such layer, one without units, or no such objective.
     """
     spec = maps.make_spec(model, layer, objective=objective, preprocessing=preprocessing)
     digest = models.weight_digest(model)
-    net = targets.target_of(model, spec, digest)
-    pixels = as_input(faces.images, net.input_shape[1:])
-    parts = [_measured(out) for out in _outputs(net, pixels, batch, progress)]
+    target = targets.target_of(model, spec, digest)
+    pixels = as_input(images.images, target.input_shape[1:])
+    outputs = Forward(target).batches(pixels, batch=batch, progress=progress)
+    parts = [_over_positions(part.astype("float64")) for part in outputs]
     variables = {
         name: (("image", "unit"), np.concatenate([part[name] for part in parts]))
         for name in parts[0]
@@ -54,28 +55,18 @@ def measure_responses(
     coordinates = {
         "image": np.arange(len(pixels)),
         "unit": np.arange(parts[0]["activation"].shape[1]),
-        "label": ("image", np.array(faces.class_names)[faces.labels]),
-        "person": ("image", faces.people),
+        "label": ("image", np.array(images.class_names)[images.labels]),
+        "group": ("image", images.group_names),
     }
-    attributes = {
-        "layer": spec.layer,
-        "objective": objective,
-        "weight_digest": digest,
-    }
+    attributes = {"layer": spec.layer, "objective": objective, "weight_digest": digest}
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def _outputs(net: keras.Model, pixels: np.ndarray, batch: int, progress: bool):
-    starts = range(0, len(pixels), batch)
-    for start in tqdm(starts, desc="images", disable=not progress, leave=False):
-        yield np.asarray(net(pixels[start : start + batch]), "float64")
-
-
-def _measured(outputs: np.ndarray) -> dict[str, np.ndarray]:
+def _over_positions(outputs: np.ndarray) -> dict[str, np.ndarray]:
     columns = outputs.shape[2] if outputs.ndim == 4 else 1
     flat = outputs.reshape(len(outputs), -1, outputs.shape[-1])
-    found = {"activation": flat.mean(1), "positive": (flat > 0).mean(1)}
-    for name, position in (("most", flat.argmax(1)), ("least", flat.argmin(1))):
-        found[name] = np.take_along_axis(flat, position[:, None], 1)[:, 0]
-        found[f"{name}_row"], found[f"{name}_column"] = np.divmod(position, columns)
-    return found
+    numbers = {"activation": flat.mean(1), "positive": (flat > 0).mean(1)}
+    for name, position in (("max", flat.argmax(1)), ("min", flat.argmin(1))):
+        numbers[name] = np.take_along_axis(flat, position[:, None], 1)[:, 0]
+        numbers[f"{name}_row"], numbers[f"{name}_column"] = np.divmod(position, columns)
+    return numbers

@@ -1,4 +1,4 @@
-"""What the units of a net do over images: the scale that activations of maps are judged by."""
+"""What units do over images: the scale that activations of maps are judged by."""
 
 import keras
 import numpy as np
@@ -6,89 +6,74 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from helpers import models
-from helpers.images import as_pixels
-from helpers.models import cutting
+from helpers.images import LabelledImages
+from helpers.units.responses import measure_responses
 
 QUANTILES = (0.01, 0.05, 0.5, 0.95, 0.99)
 OBJECTIVES = ("activation", "pre-activation")
 
 
-def unit_statistics(
-    model: keras.Model, images: np.ndarray, *, batch: int = 64, progress: bool = True
-) -> xr.Dataset:
-    """What every unit does over images: the scale of its activation, and whether it ever fires.
-
-    A convolution unit's activation is its mean over positions.
-
-    Args:
-        model: takes pixels 0..255.
-        images: (N, H, W, C) in 0..1.
-        batch: images at a time.
-        progress: show a bar.
-
-    Returns:
-        A Dataset over (layer, objective, unit), objective "activation" or "pre-activation", NaN
-        where a layer has fewer units: `mean`, `std`, `min`, `max` and `quantile` (level) over the
-        images, and `silent` (layer, unit), the share (0..1) of the images on which the unit's
-        activation is above 0 at no position.
-    """
-    infos = models.visualisable_layers(model)
-    names = [info.name for info in infos]
-    shape = (len(infos), len(OBJECTIVES), max(info.units for info in infos))
-    dims = ("layer", "objective", "unit")
-    moments = {name: np.full(shape, np.nan) for name in ("mean", "std", "min", "max")}
-    quantile = np.full((*shape, len(QUANTILES)), np.nan)
-    silent = np.full((shape[0], shape[2]), np.nan)
-    pixels = as_pixels(images)
-    for row, info in enumerate(tqdm(infos, desc="unit statistics", disable=not progress)):
-        for column, objective in enumerate(OBJECTIVES):
-            net = cutting.at_layer(model, info.name, pre_activation=objective == "pre-activation")
-            means, peaks = _means_and_peaks(net, pixels, batch)
-            at = (row, column, slice(info.units))
-            for name, values in moments.items():
-                values[at] = getattr(means, name)(0)
-            quantile[at] = np.quantile(means, QUANTILES, axis=0).T
-            if objective == "activation":
-                silent[row, : info.units] = (peaks <= 0).mean(0)
-    variables = {name: (dims, values) for name, values in moments.items()}
-    variables |= {"quantile": ((*dims, "level"), quantile), "silent": (("layer", "unit"), silent)}
-    coordinates = {
-        "layer": names,
-        "objective": list(OBJECTIVES),
-        "unit": np.arange(shape[2]),
-        "level": list(QUANTILES),
-    }
-    attributes = {"images": len(images), "weight_digest": models.weight_digest(model)}
-    return xr.Dataset(variables, coordinates, attributes)
-
-
-def dead_units(statistics: xr.Dataset) -> dict[str, list[int]]:
-    """Units that are silent on every image, by layer; layers without any are left out."""
-    silent = statistics["silent"]
-    dead = {str(name): np.flatnonzero(silent.sel(layer=name) == 1) for name in silent["layer"].data}
-    return {name: units.tolist() for name, units in dead.items() if len(units)}
-
-
-def _means_and_peaks(net: keras.Model, pixels: np.ndarray, batch: int):
-    means, peaks = [], []
-    for start in range(0, len(pixels), batch):
-        outputs = np.asarray(net(pixels[start : start + batch]), "float64")
-        positions = tuple(range(1, outputs.ndim - 1))
-        means.append(outputs.mean(positions))
-        peaks.append(outputs.max(positions))
-    return np.concatenate(means), np.concatenate(peaks)
-
-
-def scale(responses: xr.Dataset) -> xr.Dataset:
-    """The scale of a layer's activations from `census.responses`, as `unit_statistics` gives it.
+def activation_scale(responses: xr.Dataset) -> xr.Dataset:
+    """The scale of a layer's activations over the images, from `measure_responses`.
 
     Returns:
         Over (layer, objective, unit), one layer and objective: `mean`, `std`, `min`, `max` and
-        `quantile` (level) over the images.
+        `quantile` (level) over the images of the activation, the mean over positions.
     """
-    activation = responses["activation"].astype("float64")
+    activation = responses["activation"]
     numbers = {name: getattr(activation, name)("image") for name in ("mean", "std", "min", "max")}
     quantile = activation.quantile(list(QUANTILES), "image").rename(quantile="level")
     dims = {name: [responses.attrs[name]] for name in ("layer", "objective")}
-    found = xr.Dataset(numbers | {"quantile": quantile}).expand_dims(dims)
-    return found.assign_attrs(weight_digest=responses.attrs["weight_digest"])
+    scale = xr.Dataset(numbers | {"quantile": quantile}).expand_dims(dims)
+    return scale.assign_attrs(weight_digest=responses.attrs["weight_digest"])
+
+
+def unit_statistics(
+    model: keras.Model,
+    images: LabelledImages,
+    *,
+    preprocessing=None,
+    batch: int = 64,
+    progress: bool = True,
+) -> xr.Dataset:
+    """What every unit of every layer does over images.
+
+    Args:
+        model, images, preprocessing, batch: as `measure_responses` takes them.
+        progress: show a bar.
+
+    Returns:
+        Over (layer, objective, unit), objective "activation" or "pre-activation", NaN where a layer
+        has fewer units: what `activation_scale` returns. And over (layer, unit) `inactive`, the
+        share (0..1) of the images on which the unit's activation is above 0 at no position.
+    """
+    names = [info.name for info in models.layers(model)]
+    layers = []
+    for name in tqdm(names, desc="unit statistics", disable=not progress):
+        responses = [
+            measure_responses(
+                model,
+                images,
+                name,
+                objective=objective,
+                preprocessing=preprocessing,
+                batch=batch,
+                progress=False,
+            )
+            for objective in OBJECTIVES
+        ]
+        scale = xr.concat([activation_scale(part) for part in responses], "objective")
+        inactive = (responses[0]["positive"] == 0).mean("image").expand_dims(layer=[name])
+        layers.append(scale.assign(inactive=inactive))
+    return xr.concat(layers, "layer", join="outer").assign_attrs(images=len(images))
+
+
+def dead_units(statistics: xr.Dataset) -> dict[str, list[int]]:
+    """Units that are dead: never active on any image; by layer, layers without any left out.
+
+    Args:
+        statistics: from `unit_statistics`.
+    """
+    inactive = statistics["inactive"]
+    dead = {str(n): np.flatnonzero(inactive.sel(layer=n) == 1) for n in inactive["layer"].values}
+    return {name: units.tolist() for name, units in dead.items() if len(units)}

@@ -1,7 +1,7 @@
 """What the browser tests need beside Python: a Chromium and axe-core. Run it to install them.
 
-It never fails: what it could not install it says, and the tests that need it are skipped (or fail,
-where the environment says CI).
+It never fails: it prints what it could not install, and the tests that need that are skipped, or
+fail where the environment has CI set.
 """
 
 import os
@@ -42,12 +42,12 @@ def _apt(package: str) -> None:
 
 
 def _run(*command: str | Path) -> None:
-    said = " ".join(map(str, command))
+    line = " ".join(map(str, command))
     try:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        print(f"done: {said}")
+        print(f"done: {line}")
     except (OSError, subprocess.CalledProcessError) as error:
-        print(f"could not: {said} ({error}); browser tests that need it cannot run")
+        print(f"could not: {line} ({error}); browser tests that need it cannot run")
 
 
 if __name__ == "__main__":

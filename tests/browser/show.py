@@ -1,4 +1,4 @@
-"""Pictures of the panel and of the shared pages for the README, and how fast the panel answers.
+"""Screenshots of the panel and the shared pages for the README, and how fast the panel answers.
 
 `python tests/browser/show.py FOLDER` writes `panel_light.png`, `panel_dark.png`,
 `shared_light.png` and `shared_dark.png` there, and prints the times. Run it when the maps of
@@ -11,7 +11,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from conftest import PANEL, ROOT, run_all, running_browser, running_lab, set_theme
+from install import ROOT
+from lab import PANEL, run_all, running_browser, running_lab, set_theme
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -19,12 +20,12 @@ from helpers.publish import share
 
 MEASURE = """
 panel => new Promise(resolve => {
-  const began = performance.now(), shown = panel.querySelector("img");
-  const said = panel.querySelector("[role=status]"), old = shown.src;
+  const began = performance.now(), image = panel.querySelector("img");
+  const status = panel.querySelector("[role=status]"), old = image.src;
   let first = null;
   const watch = new MutationObserver(() => {
-    if (first === null && shown.src !== old) first = performance.now() - began;
-    if (first === null || !said.textContent.startsWith("Done")) return;
+    if (first === null && image.src !== old) first = performance.now() - began;
+    if (first === null || !status.textContent.startsWith("Done")) return;
     watch.disconnect();
     resolve([first, performance.now() - began]);
   });
@@ -34,12 +35,12 @@ panel => new Promise(resolve => {
   slider.dispatchEvent(new Event("input", {bubbles: true}));
 })
 """
-"""Moves the slider of the TV weight a step; milliseconds to the first picture, to the end."""
+"""Moves the slider of the TV weight a step; milliseconds to the first image, to the end."""
 MOVES = 5
 
 
 def main(folder: Path) -> None:
-    """Write the pictures into `folder` and print the times."""
+    """Write the screenshots into `folder` and print the times."""
     folder.mkdir(parents=True, exist_ok=True)
     with running_browser() as browser, tempfile.TemporaryDirectory() as temporary:
         home, copy = Path(temporary) / "home", Path(temporary) / "copy"
@@ -68,15 +69,15 @@ def _print_times(page: Page) -> None:
         expect(panel.get_by_role("status").first).to_contain_text("Done")
         times = np.median([panel.evaluate(MEASURE) for _ in range(moves)], axis=0)
         print(
-            f"{engine}: {times[0]:.0f} ms from a slider's move to the first picture,"
+            f"{engine}: {times[0]:.0f} ms from a slider's move to the first image,"
             f" {times[1]:.0f} ms to the finished map (median of {moves})"
         )
 
 
-def _save(shown: Locator, path: Path) -> None:
-    """Write a picture of an element in at most 256 colours."""
-    picture = Image.open(io.BytesIO(shown.screenshot())).convert("RGB")
-    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+def _save(element: Locator, path: Path) -> None:
+    """Write a screenshot of an element in at most 256 colours."""
+    screenshot = Image.open(io.BytesIO(element.screenshot())).convert("RGB")
+    screenshot.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
 
 

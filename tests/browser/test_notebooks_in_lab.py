@@ -2,7 +2,8 @@
 
 import nbformat
 import pytest
-from conftest import ROOT, Lab, run_all
+from install import ROOT
+from lab import Lab, run_all
 from playwright.sync_api import Browser
 
 SMALL = {
@@ -29,7 +30,7 @@ def test_a_notebook_runs_from_first_to_last_cell(browser: Browser, lab: Lab, not
     page = browser.new_page()
     lab.open(page, notebook)
     run_all(page)
-    pictures = page.locator(".jp-OutputArea-output img:not([hidden])")
-    widths = pictures.evaluate_all("all => all.map(one => one.naturalWidth)")
+    images = page.locator(".jp-OutputArea-output img:not([hidden])")
+    widths = images.evaluate_all("all => all.map(image => image.naturalWidth)")
     assert widths and all(widths)
     page.close()

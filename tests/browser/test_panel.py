@@ -1,17 +1,17 @@
-"""The panel of `explore.ipynb` in JupyterLab: what a person moves, sees, hears and is told."""
+"""The panel of `explore.ipynb` in JupyterLab: what a person moves, sees and hears."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import MILLISECONDS, PANEL, Lab, run_all, set_theme, violations
+from lab import MILLISECONDS, PANEL, Lab, run_all, set_theme, violations
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
 DONE = r"^Done in [\d.]+ s: activation .+ → .+\.$"
 TODO = 20
-"""Steps of a search in these tests, so that it ends soon; NEVER is for one that is stopped."""
+"""Steps of an optimization in these tests, so that it ends soon; NEVER is for one to stop."""
 NEVER = 10_000
 
 LISTEN = """
@@ -22,7 +22,7 @@ panel => {
       .observe(region, {childList: true, characterData: true, subtree: true});
 }
 """
-"""Writes down what the live regions say, in order."""
+"""Writes down what the live regions announce, in order."""
 
 
 @pytest.fixture(scope="module")
@@ -38,22 +38,22 @@ def opened(browser: Browser, lab: Lab) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def page(opened: Page) -> Page:
-    """The same, where a search ends soon."""
+    """The same, where an optimization ends soon."""
     move(opened, "Steps", TODO)
     return opened
 
 
 @contextmanager
 def hears(page: Page, pattern: str) -> Iterator[None]:
-    """What happens inside makes the panel say something that matches."""
+    """What happens inside makes the panel announce something that matches."""
     before = page.evaluate("heard.length")
     yield
-    matching = "([before, pattern]) => heard.slice(before).some(said => said.match(pattern))"
+    matching = "([before, pattern]) => heard.slice(before).some(text => text.match(pattern))"
     try:
         page.wait_for_function(matching, arg=[before, pattern], timeout=MILLISECONDS)
     except PlaywrightError:
         heard = page.evaluate("before => heard.slice(before)", before)
-        pytest.fail(f"the panel should say {pattern!r}, it said {heard}")
+        pytest.fail(f"the panel should announce {pattern!r}, it announced {heard}")
 
 
 def panel(page: Page) -> Locator:
@@ -65,7 +65,7 @@ def status(page: Page) -> Locator:
     return panel(page).get_by_role("status").first
 
 
-def picture(page: Page) -> Locator:
+def image(page: Page) -> Locator:
     """The map that the panel shows."""
     return panel(page).get_by_role("img").first
 
@@ -91,11 +91,9 @@ def button(page: Page, name: str) -> Locator:
 
 
 def test_after_run_all_the_panel_shows_the_notebooks_map(opened):
-    expect(picture(opened)).to_have_attribute(
-        "alt", re.compile("HappyMap of conv2d_3; unit [0-9]+")
-    )
-    expect(picture(opened)).to_have_js_property("complete", True)
-    assert picture(opened).evaluate("image => image.naturalWidth") > 0
+    expect(image(opened)).to_have_attribute("alt", re.compile("HappyMap of conv2d_3 unit [0-9]+: "))
+    expect(image(opened)).to_have_js_property("complete", True)
+    assert image(opened).evaluate("image => image.naturalWidth") > 0
     expect(box(opened, "TV weight")).to_have_value("0.001")
 
 
@@ -105,40 +103,40 @@ def test_axe_finds_nothing_wrong_with_the_panel(opened, axe, theme):
     assert violations(opened, axe, PANEL) == []
 
 
-def test_a_slider_moved_by_keyboard_searches_another_map(page):
+def test_a_slider_moved_by_keyboard_makes_another_map(page):
     slider = panel(page).get_by_role("slider", name="TV weight slider")
-    before = picture(page).get_attribute("src")
+    before = image(page).get_attribute("src")
     slider.focus()
     with hears(page, DONE):
         page.keyboard.press("ArrowRight")
     weight = float(box(page, "TV weight").input_value())
     assert weight == pytest.approx(10**-2.9, rel=1e-2)
-    expect(picture(page)).to_have_attribute("alt", re.compile(f"TV {weight:g},.*→"))
-    assert picture(page).get_attribute("src") != before
+    expect(image(page)).to_have_attribute("alt", re.compile(f"→.*TV {weight:g},"))
+    assert image(page).get_attribute("src") != before
     expect(slider).to_be_focused()
 
 
 def test_a_number_typed_into_the_box_moves_slider_and_map(page):
     move(page, "Unit", 7)
-    expect(picture(page)).to_have_attribute("alt", re.compile("unit 7, .*→"))
+    expect(image(page)).to_have_attribute("alt", re.compile("unit 7: .*→"))
     expect(panel(page).get_by_role("slider", name="Unit slider")).to_have_value("7")
     move(page, "Unit", 5)
 
 
-def test_stop_ends_the_search_and_keeps_its_picture(page):
+def test_stop_ends_the_optimization_and_keeps_its_image(page):
     put(page, "Steps", NEVER)
-    expect(picture(page)).to_have_attribute("alt", re.compile(rf"step \d+ of {NEVER}"))
+    expect(image(page)).to_have_attribute("alt", re.compile(rf"step \d+ of {NEVER}"))
     with hears(page, rf"^Stopped after step \d+ of {NEVER}"):
         button(page, "Stop").click()
-    expect(picture(page)).to_have_attribute("alt", re.compile(rf"step \d+ of {NEVER}"))
+    expect(image(page)).to_have_attribute("alt", re.compile(rf"step \d+ of {NEVER}"))
     move(page, "Steps", TODO)
 
 
-def test_a_new_move_ends_the_search_before_it(page):
+def test_a_new_move_ends_the_optimization_before_it(page):
     put(page, "Steps", NEVER)
-    expect(picture(page)).to_have_attribute("alt", re.compile(rf"step \d+ of {NEVER}"))
+    expect(image(page)).to_have_attribute("alt", re.compile(rf"step \d+ of {NEVER}"))
     move(page, "Steps", TODO)
-    expect(picture(page)).to_have_attribute("alt", re.compile("→"))
+    expect(image(page)).to_have_attribute("alt", re.compile("→"))
 
 
 @pytest.mark.parametrize(
@@ -149,13 +147,13 @@ def test_a_new_move_ends_the_search_before_it(page):
         ("Seed", "1.5", "0", "seeds must be integers of at least 0, got 1.5"),
     ],
 )
-def test_a_wrong_number_is_said_in_words(page, name, wrong, right, says):
+def test_a_wrong_number_is_announced_in_words(page, name, wrong, right, says):
     with hears(page, f"^Error: {says}"):
         put(page, name, wrong)
     move(page, name, right)
 
 
-def test_a_model_that_is_not_there_is_said_in_words(page):
+def test_a_model_that_is_not_there_is_announced_in_words(page):
     path = panel(page).get_by_role("textbox", name="Another model")
     with hears(page, "^Error: .*nowhere.keras"):
         path.fill("nowhere.keras")
@@ -166,17 +164,18 @@ def test_every_control_has_a_name_and_they_follow_each_other(page):
     """Tab goes from the model down through every control, each of which says its name."""
     panel(page).get_by_role("combobox", name="Model", exact=True).focus()
     name_of = """() => {
-      const one = document.activeElement;
-      return (one.getAttribute("aria-label") ?? one.labels?.[0]?.textContent ?? "").trim();
+      const at = document.activeElement;
+      const label = at.getAttribute("aria-label") ?? at.labels?.[0]?.textContent;
+      return (label ?? at.textContent ?? "").trim();
     }"""
-    said = []
+    names = []
     for _ in range(20):
-        said.append(page.evaluate(name_of))
+        names.append(page.evaluate(name_of))
         page.keyboard.press("Tab")
     wanted = ["Model", "Another model", "Input", "Layer", "Unit", "Unit slider", "TV weight"]
     wanted += ["TV weight slider", "LP weight", "LP weight slider", "Seed", "Seed slider"]
-    assert [name for name in said if name in wanted] == wanted
-    assert "" not in said
+    assert [name for name in names if name in wanted] == wanted
+    assert "" not in names
 
 
 def test_what_is_kept_stays_in_the_strip(page):
@@ -189,14 +188,15 @@ def test_what_is_kept_stays_in_the_strip(page):
         button(page, "Clear strip").click()
 
 
-def test_the_spec_is_shown_and_a_pasted_one_is_searched(page):
+def test_the_spec_unfolds_and_a_pasted_one_is_optimized(page):
+    panel(page).get_by_text("Spec as TOML").click()
     spec = panel(page).get_by_role("textbox", name="Spec as TOML")
     assert 'layer = "conv2d_3"' in spec.input_value()
     with hears(page, DONE):
         spec.fill(re.sub(r"units = \[\d+\]", "units = [11]", spec.input_value()))
         button(page, "Apply").click()
     expect(box(page, "Unit")).to_have_value("11")
-    expect(picture(page)).to_have_attribute("alt", re.compile("unit 11, .*→"))
+    expect(image(page)).to_have_attribute("alt", re.compile("unit 11: .*→"))
     move(page, "Unit", 5)
     with hears(page, "^Error: the spec must be TOML"):
         spec.fill("layer = ")
@@ -215,8 +215,8 @@ def test_the_map_is_downloaded_as_png_and_toml(page):
 def test_a_sweep_fills_its_grid_and_a_map_is_enlarged(page):
     sweep = panel(page)
     for name, values, says in (
-        ("Row values", "0-1", "^2 x 4 maps to search"),
-        ("Column values", "0.001, 0.01, 0.1", "^2 x 3 maps to search"),
+        ("Row values", "0-1", "^2 x 4 maps to optimize"),
+        ("Column values", "0.001, 0.01, 0.1", "^2 x 3 maps to optimize"),
     ):
         with hears(page, says):
             sweep.get_by_role("textbox", name=name).fill(values)
@@ -225,17 +225,17 @@ def test_a_sweep_fills_its_grid_and_a_map_is_enlarged(page):
         button(page, "Start sweep").click()
     cells = sweep.locator("table").get_by_role("button")
     expect(cells).to_have_count(6)
-    one = sweep.get_by_role("button", name=re.compile("unit 1, TV 0.01: .+ → .+"))
-    one.click()
-    expect(one).to_have_attribute("aria-pressed", "true")
-    large = sweep.get_by_role("img", name=re.compile("HappyMap of conv2d_3; unit 1,.*TV 0.01,"))
+    chosen = sweep.get_by_role("button", name=re.compile("unit 1, TV 0.01: .+ → .+"))
+    chosen.click()
+    expect(chosen).to_have_attribute("aria-pressed", "true")
+    large = sweep.get_by_role("img", name=re.compile("HappyMap of conv2d_3 unit 1:.*TV 0.01,"))
     expect(large).to_be_visible()
-    one.focus()
+    chosen.focus()
     page.keyboard.press("ArrowRight")
     expect(sweep.get_by_role("button", name=re.compile("unit 1, TV 0.1:"))).to_be_focused()
 
 
-def test_a_sweep_that_cannot_be_is_said_in_words(page):
+def test_a_sweep_that_cannot_be_is_announced_in_words(page):
     rows = panel(page).get_by_role("textbox", name="Row values")
     with hears(page, "^Error: units of conv2d_3 must be integers 0 to 63, got 999"):
         rows.fill("0, 999")

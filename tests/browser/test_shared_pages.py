@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import violations
+from lab import MILLISECONDS, violations
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -78,8 +78,8 @@ def test_pages_open_without_a_network_and_lead_to_each_other(page, address):
     expect(page.get_by_role("heading", level=1)).to_have_text("Stored maps of Experiment 7")
     page.get_by_role("link", name="HappyMaps").click()
     expect(page).to_have_title("HappyMaps")
-    shown = page.locator("img").evaluate_all("all => all.map(one => one.naturalWidth)")
-    assert shown and all(shown)
+    loaded = "document.images.length && [...document.images].every((one) => one.naturalWidth)"
+    page.wait_for_function(loaded, timeout=MILLISECONDS)
 
 
 def test_the_panels_place_starts_at_the_notebooks_parameters(page, address):
@@ -111,9 +111,9 @@ def test_a_seed_without_the_chosen_weight_moves_to_a_stored_map(page, address):
     expect(status(page)).to_contain_text("unit 0, TV 0.1, LP 10, seed 1")
 
 
-def test_layer_and_net_are_chosen_and_the_spec_makes_the_map(page, address, small_experiment):
+def test_layer_and_model_are_chosen_and_the_spec_makes_the_map(page, address, small_experiment):
     page.goto(f"{address}/maps_experiment7.html")
-    options = page.get_by_role("combobox", name="Net").locator("option").all_inner_texts()
+    options = page.get_by_role("combobox", name="Model").locator("option").all_inner_texts()
     assert options == ["seen"]
     page.get_by_role("combobox", name="Maps of").select_option(index=1)
     page.get_by_text("unit 1", exact=True).click()
@@ -128,7 +128,7 @@ def test_layer_and_net_are_chosen_and_the_spec_makes_the_map(page, address, smal
     expect(status(page)).to_contain_text(f"pre-activation {raw:.3g} on the raw map")
 
 
-def test_the_picture_is_the_chosen_map(page, address, small_experiment):
+def test_the_image_is_the_chosen_map(page, address, small_experiment):
     page.goto(f"{address}/maps_experiment7.html")
     page.get_by_text("unit 2", exact=True).click()
     page.get_by_text("seed 1", exact=True).click()

@@ -4,11 +4,12 @@ import pytest
 from scipy.special import softmax
 
 from experiments.experiment2 import outputs
-from helpers import faces, maps
+from helpers import maps
+from helpers.images import LabelledImages
 from helpers.maps.spec import MINUS_OTHERS
 
 SIZE = 8
-DRAW = np.random.default_rng(0)
+RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope="module")
@@ -18,16 +19,14 @@ def net():
     x = keras.layers.Rescaling(1 / 255)(pixels)
     x = keras.layers.Flatten()(x)
     model = keras.Model(pixels, keras.layers.Dense(3, activation="softmax", name="out")(x))
-    model.layers[-1].set_weights([DRAW.normal(size=(64, 3)), np.array([0.1, 0.2, 0.3])])
+    model.layers[-1].set_weights([RNG.normal(size=(64, 3)), np.array([0.1, 0.2, 0.3])])
     return model
 
 
 @pytest.fixture(scope="module")
 def images():
-    pictures = DRAW.uniform(size=(12, SIZE, SIZE, 1)).astype("float32")
-    names = np.array([f"p{i}" for i in range(12)])
-    labels = np.arange(12) % 2
-    return faces.Faces(pictures, labels, names, names, ("no", "yes"), "folder")
+    values = RNG.uniform(size=(12, SIZE, SIZE, 1)).astype("float32")
+    return LabelledImages(values, np.arange(12) % 2, ("no", "yes"))
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +48,8 @@ def logits(net, pictures):
     return pictures.reshape(len(pictures), -1) / 255 @ kernel + bias
 
 
-def test_what_the_net_makes_of_the_maps_as_shown(net, found):
-    shown = outputs.as_shown(found, net)
+def test_what_the_net_makes_of_the_displayed_maps(net, found):
+    shown = outputs.displayed_outputs(found, net)
     at = {"tv_weight": 1.0, "lp_weight": 10.0, "seed": 2}
     z = logits(net, found["display"].sel(at).values.astype(float))
     for unit in range(3):
@@ -74,22 +73,22 @@ def test_scales_are_those_of_the_three_objectives(net, images):
 
 
 def test_measures_of_complements_that_repeat(net, found, images):
-    plane = DRAW.integers(30, 220, (SIZE, SIZE))
+    plane = RNG.integers(30, 220, (SIZE, SIZE))
     same = np.stack([[p] * 3 for p in (plane, 250 - plane, plane)]).astype("uint8")
     measured = outputs.measure(planted(found, same), net, outputs.scales(net, images, "out"))
     assert dict(measured.sizes) == {"tv_weight": 2, "seed": 3}
-    np.testing.assert_allclose(measured["alike over seeds"], 1, atol=1e-5)
-    np.testing.assert_allclose(measured["between outputs"], (-1 - 1 + 1) / 3, atol=1e-5)
+    np.testing.assert_allclose(measured["similarity_over_seeds"], 1, atol=1e-5)
+    np.testing.assert_allclose(measured["similarity_between_outputs"], (-1 - 1 + 1) / 3, atol=1e-5)
     gap = (found["activation_raw"] - found["activation_display"]).squeeze("lp_weight")
     sd = outputs.scales(net, images, "out")["activation"]["std"].squeeze(drop=True)
-    np.testing.assert_allclose(measured["display gap"], (gap / sd).mean("unit"), rtol=1e-4)
+    np.testing.assert_allclose(measured["display_gap"], (gap / sd).mean("unit"), rtol=1e-4)
     assert float(measured["scale"]) == pytest.approx(float(sd.mean()))
 
 
-def test_kinds_are_counted(found, images):
+def test_appearance_classes_are_counted(found, images):
     flat = np.full((3, 3, SIZE, SIZE), 90, "uint8")
     stripes = np.where(np.arange(SIZE) % 2, 90, 160) * np.ones((3, 3, SIZE, 1))
     flat[0] = stripes[0]
-    table = outputs.kind_shares({"here": planted(found, flat)}, images)
+    table = outputs.class_shares({"here": planted(found, flat).sel(tv_weight=[1.0])}, images)
     assert table.loc["here"].sum() == pytest.approx(1)
     assert table.loc["here", "staticky"] == pytest.approx(1 / 3)

@@ -19,7 +19,7 @@ def test_other_people_are_the_renderers():
 
 
 @pytest.mark.parametrize("style", [style for style in STYLES if style != "other people"])
-def test_a_style_changes_pictures_and_not_labels(style):
+def test_a_style_changes_images_and_not_labels(style):
     drawn = outside_faces(style, **SMALL_SET)
     assert drawn.images.shape == PLAIN.images.shape and drawn.images.dtype == np.float32
     assert drawn.images.min() >= 0 and drawn.images.max() <= 1

@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers import faces
 from helpers.faces import cmu
-from helpers.faces.dataset import load_faces, person_folds, pose_labels, split_by_person
+from helpers.faces.dataset import load_faces, person_folds, split_by_person
 
 PEOPLE = ("ann", "bob", "cat")
 
@@ -116,6 +116,26 @@ def test_cmu_in_the_other_sizes_ascii_and_binary(cmu_folder, size, value):
     np.testing.assert_allclose(found.images, value, atol=1 / 255)
 
 
+def test_cmu_in_all_sizes_scaled_to_one_in_rgb(cmu_folder):
+    faces_found = load_faces("cmu", cmu_folder, size=(120, 128), all_sizes=True, channels=3)
+    assert faces_found.images.shape == (36, 120, 128, 3) and faces_found.skipped == 1
+    assert faces_found.people.tolist() == sorted(PEOPLE * 12)
+    # ann, left: 39/156 at full size, 39/156 at half, 156/156 at a quarter
+    ann = faces_found.images[:3].reshape(3, -1)
+    np.testing.assert_allclose(ann, np.array([[0.25], [0.25], [1]]) + 0 * ann, atol=1 / 255)
+    assert faces_found.labels.sum() == 9
+
+
+def test_channels_of_a_source_can_be_changed(cmu_folder):
+    rgb = load_faces("rendered", people=2, per_person=4)
+    gray = load_faces("rendered", people=2, per_person=4, channels=1)
+    np.testing.assert_allclose(gray.images[..., 0], rgb.images.mean(-1), atol=1e-6)
+    with pytest.raises(ValueError, match="channels must be 1, 3 or None, got 2"):
+        load_faces("rendered", channels=2)
+    with pytest.raises(ValueError, match="all_sizes must be False .*'rendered'"):
+        load_faces("rendered", all_sizes=True)
+
+
 def test_cmu_from_an_archive_inside_an_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "cmu.zip", "w") as archive:
         archive.writestr("faces.tar.gz", tar_gz())
@@ -173,8 +193,9 @@ def test_a_folder_of_your_own(tmp_path):
     assert found.people.tolist() == ["cats/tom.jpg", "rex", "rex"]
     assert found.skipped == 1
     np.testing.assert_allclose(found.images[1, 0, 0], [1, 0, 0])
+    assert found.poses.tolist() == ["cats", "dogs", "dogs"]
     with pytest.raises(ValueError, match="poses"):
-        pose_labels(found)
+        found.by_pose()
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +206,11 @@ def rendered():
 def test_rendered_faces_are_labelled_by_pose(rendered):
     assert len(rendered) == 24 and set(rendered.poses) == set(faces.POSES)
     assert rendered.labels.tolist() == (rendered.poses == "left").astype(int).tolist()
-    assert pose_labels(rendered)[:4].tolist() == [0, 1, 2, 3]
+    by_pose = rendered.by_pose()
+    assert by_pose.class_names == faces.POSES
+    assert by_pose.labels[:4].tolist() == [0, 1, 2, 3]
+    assert by_pose[1:2].poses.tolist() == ["left"]
+    np.testing.assert_array_equal(by_pose.images, rendered.images)
 
 
 def test_nobody_is_in_train_and_test(rendered):

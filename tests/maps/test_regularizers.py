@@ -48,7 +48,7 @@ def test_gradients_are_those_of_differences(measure):
             lambda x: np.hypot(x[1:, :-1] - x[:-1, :-1], x[:-1, 1:] - x[:-1, :-1]).sum() / x.size,
         ),
     ],
-    ids=str,
+    ids=["L1", "L1 around gray", "L2", "LP", "TV"],
 )
 def test_values_are_those_of_the_formula(regularizer, by_hand):
     images = np.random.default_rng(0).uniform(0, 255, (3, 6, 5, 3)).astype("float32")

@@ -5,14 +5,14 @@ from planted import DEAD, EDGE, LIGHT, bank, images
 
 from helpers.measures import displayed
 from helpers.units.responses import measure_responses
-from helpers.units.statistics import scale, unit_statistics
+from helpers.units.statistics import activation_scale, unit_statistics
 
-FACES, NET = images(), bank()
-RESPONSES = measure_responses(NET, FACES, "bank", progress=False)
+IMAGES, MODEL = images(), bank()
+RESPONSES = measure_responses(MODEL, IMAGES, "bank", progress=False)
 
 
 def test_maps_against_data():
-    statistics = unit_statistics(NET, FACES.images, progress=False)
+    statistics = unit_statistics(MODEL, IMAGES, progress=False)
     data = RESPONSES["activation"].sel(unit=[EDGE, LIGHT])
     raw = np.array([2 * data.sel(unit=EDGE).max(), data.sel(unit=LIGHT).mean()])
     maps = xr.Dataset(
@@ -34,12 +34,12 @@ def test_maps_against_data():
     assert float(raw_found["z_score"].sel(unit=LIGHT)) == pytest.approx(0, abs=1e-5)
     assert 20 < float(raw_found["percentile"].sel(unit=LIGHT)) < 80
     np.testing.assert_allclose(found["display_gap"], 0.25, rtol=1e-6)
-    with pytest.raises(ValueError, match="statistics must be of the maps' net"):
+    with pytest.raises(ValueError, match="statistics must be of the maps' model"):
         displayed.against_data(maps.assign_attrs(weight_digest="0" * 64), statistics)
 
 
 def test_a_dead_unit_has_no_scale():
-    statistics = unit_statistics(NET, FACES.images, progress=False)
+    statistics = unit_statistics(MODEL, IMAGES, progress=False)
     maps = xr.Dataset(
         {name: ("unit", [0.0]) for name in ("activation_raw", "activation_display")},
         {"unit": [DEAD]},
@@ -50,8 +50,8 @@ def test_a_dead_unit_has_no_scale():
 
 
 def test_the_scale_of_responses_is_that_of_unit_statistics():
-    statistics = unit_statistics(NET, FACES.images, progress=False)
-    found = scale(RESPONSES).squeeze()
+    statistics = unit_statistics(MODEL, IMAGES, progress=False)
+    found = activation_scale(RESPONSES).squeeze()
     at = {"layer": "bank", "objective": "activation"}
     for name in ("mean", "std", "min", "max", "quantile"):
         expected = statistics[name].sel(at).transpose(*found[name].dims)

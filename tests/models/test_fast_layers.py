@@ -1,10 +1,14 @@
+"""Quick calls against TensorFlow's own: outputs and gradients."""
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from tiny import state
 
-from helpers.models.fast_layers import ThinConv2D, TiledMaxPooling2D, with_quick_gradients
+from helpers import models
+from helpers.models.fast_layers import quick_call
 
 
 def gradient(model, x):
@@ -23,8 +27,8 @@ def test_outputs_and_gradients_are_tensorflows(channels, kernel_size, padding):
     pixels = keras.Input((9, 8, channels))
     usual = layers.Conv2D(5, kernel_size, padding=padding, bias_initializer="ones", name="conv")
     model = keras.Model(pixels, usual(pixels))
-    thin = with_quick_gradients(model)
-    assert type(thin.get_layer("conv")) is ThinConv2D
+    assert quick_call(usual) is not None
+    thin = models.with_quick_gradients(model)
     x = np.random.default_rng(0).normal(size=(4, 9, 8, channels)).astype("float32")
     np.testing.assert_allclose(thin(x), model(x), atol=1e-6)
     np.testing.assert_allclose(gradient(thin, x), gradient(model, x), atol=1e-5)
@@ -33,36 +37,98 @@ def test_outputs_and_gradients_are_tensorflows(channels, kernel_size, padding):
 @pytest.mark.parametrize("pool_size", [(2, 2), (3, 2), (1, 4)])
 @pytest.mark.parametrize("pixels", ["noise", "flat"])
 def test_pooling_hands_the_gradient_to_the_first_largest_as_tensorflow_does(pixels, pool_size):
-    picture = keras.Input((9, 8, 5))
-    model = keras.Model(picture, layers.MaxPooling2D(pool_size, name="pool")(picture))
-    quick = with_quick_gradients(model)
-    assert type(quick.get_layer("pool")) is TiledMaxPooling2D
+    image = keras.Input((9, 8, 5))
+    pool = layers.MaxPooling2D(pool_size, name="pool")
+    model = keras.Model(image, pool(image))
+    assert quick_call(pool) is not None
+    quick = models.with_quick_gradients(model)
     x = np.random.default_rng(0).normal(size=(4, 9, 8, 5)).astype("float32")
     x = np.round(x) if pixels == "noise" else np.ones_like(x)  # whole numbers: many ties
     np.testing.assert_array_equal(quick(x), model(x))
     np.testing.assert_array_equal(gradient(quick, x), gradient(model, x))
 
 
-@pytest.mark.parametrize("other", [{"strides": 1}, {"padding": "same"}])
-def test_pooling_that_overlaps_or_pads_is_left_alone(other):
-    picture = keras.Input((9, 8, 5))
-    model = keras.Model(picture, layers.MaxPooling2D(2, name="pool", **other)(picture))
-    assert type(with_quick_gradients(model).get_layer("pool")) is layers.MaxPooling2D
+class OwnConv(layers.Conv2D):
+    def call(self, inputs):
+        return 2 * super().call(inputs)
 
 
-def test_only_what_is_thin_is_replaced_also_in_a_model_inside():
+def replaced_call():
+    conv = layers.Conv2D(2, 3)
+    usual = conv.call
+    conv.call = lambda x: usual(x) + 1
+    return conv
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.MaxPooling2D(2, strides=1),
+        lambda: layers.MaxPooling2D(2, padding="same"),
+        lambda: layers.Conv2D(2, 3, strides=2),
+        lambda: layers.Conv2D(2, 3, dilation_rate=2),
+        lambda: layers.Conv2D(2, 3, dtype="mixed_float16"),
+        lambda: layers.DepthwiseConv2D(3),
+        lambda: OwnConv(2, 3),
+        replaced_call,
+    ],
+)
+def test_any_other_layer_runs_as_it_is(make):
+    layer = make()
+    pixels = keras.Input((9, 8, 3))
+    model = keras.Model(pixels, layer(pixels))
+    assert quick_call(layer) is None
+    x = np.random.default_rng(0).normal(size=(2, 9, 8, 3)).astype("float32")
+    np.testing.assert_array_equal(
+        models.with_quick_gradients(model)(x), np.asarray(model(x), "float32")
+    )
+
+
+def test_own_activation_functions_regularizers_and_initializers_stay():
+    def relu(x):
+        return keras.ops.maximum(x, 0) * 10 + 7
+
+    class Own(keras.regularizers.Regularizer):
+        def __call__(self, weight):
+            return 0.0
+
+    pixels = keras.Input((9, 8, 3))
+    conv = layers.Conv2D(
+        4, 3, activation=relu, kernel_regularizer=Own(), bias_initializer=lambda s, dtype: s[0] * 0
+        + keras.ops.ones(s, dtype)
+    )  # fmt: skip
+    model = keras.Model(pixels, conv(pixels))
+    x = np.random.default_rng(0).normal(size=(2, 9, 8, 3)).astype("float32")
+    quick = models.with_quick_gradients(model)
+    np.testing.assert_allclose(quick(x), model(x), rtol=1e-5)
+    assert float(np.min(quick(x))) == 7
+    np.testing.assert_allclose(gradient(quick, x), gradient(model, x), atol=1e-3)
+
+
+def test_a_model_inside_is_quick_too_and_nothing_is_changed():
     keras.utils.set_random_seed(0)
     x = inner_input = keras.Input((12, 12, 3))
     x = layers.Conv2D(8, 3, name="thin")(x)
-    x = layers.Conv2D(4, 3, name="wide")(x)
     x = layers.Conv2D(4, 3, strides=2, name="strided")(x)
-    x = layers.DepthwiseConv2D(3, padding="same", name="depthwise")(x)
-    inner = keras.Model(inner_input, x, name="inner")
+    inner = keras.Model(inner_input, layers.DepthwiseConv2D(3, padding="same")(x), name="inner")
     pixels = keras.Input((12, 12, 3))
     model = keras.Model(pixels, inner(layers.Rescaling(1 / 255)(pixels)))
-    copy = with_quick_gradients(model)
-    thin = [layer.name for layer in copy.get_layer("inner").layers if type(layer) is ThinConv2D]
-    assert thin == ["thin"]
+    before = state(model)
+    quick = models.with_quick_gradients(model)
     x = np.random.default_rng(1).uniform(0, 255, (2, 12, 12, 3)).astype("float32")
-    np.testing.assert_allclose(copy(x), model(x), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(gradient(copy, x), gradient(model, x), atol=1e-6)
+    np.testing.assert_allclose(quick(x), model(x), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gradient(quick, x), gradient(model, x), atol=1e-6)
+    assert state(model) == before
+
+
+def test_the_last_plain_layer_can_be_taken_off():
+    model = keras.Sequential(
+        [keras.Input((9, 8, 3)), layers.Conv2D(4, 3, name="a"), layers.Conv2D(5, 3, name="b")]
+    )
+    x = np.random.default_rng(1).uniform(0, 255, (2, 9, 8, 3)).astype("float32")
+    cut = models.cut_at(model, [models.Tap("b")], preprocessing="0..1")
+    body, last = models.before_last(cut)
+    assert last is model.layers[-1]
+    np.testing.assert_allclose(last(body(x)), cut(x), rtol=1e-5, atol=1e-6)
+    two = models.cut_at(model, [models.Tap("a"), models.Tap("b")], preprocessing="0..1")
+    assert models.before_last(two) is None

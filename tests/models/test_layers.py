@@ -90,14 +90,14 @@ def test_a_legacy_keras_2_file_loads(tmp_path, version):
     loaded = models.load_model(tmp_path / "old.h5")
     expected = np.maximum(conv_by_numpy(PIXELS * 255, conv), 0)
     np.testing.assert_allclose(loaded(PIXELS), expected, rtol=1e-4, atol=1e-3)
-    assert [one.name for one in models.visualisable_layers(loaded)] == ["conv2d_1"]
+    assert [one.name for one in models.layers(loaded)] == ["conv2d_1"]
 
 
 def test_a_file_that_would_run_code_is_refused(tmp_path):
     pixels = keras.Input((6, 7, 3))
     model = keras.Model(pixels, layers.Lambda(lambda x: x * 2)(pixels))
     model.save(tmp_path / "code.keras")
-    with pytest.raises(ValueError, match="cannot be read.*[Ll]ambda"):
+    with pytest.raises(ValueError, match="cannot be read.*[Ll]ambda.*trusted=True"):
         models.load_model(tmp_path / "code.keras")
 
 
@@ -109,21 +109,6 @@ def test_files_that_are_none_are_named(tmp_path):
     (tmp_path / "bad.keras").write_text("no zip")
     with pytest.raises(ValueError, match="bad.keras cannot be read"):
         models.load_model(tmp_path / "bad.keras")
-
-
-class Subclassed(keras.Model):
-    def call(self, inputs):
-        return inputs
-
-
-def two_inputs():
-    a, b = keras.Input((6, 7, 3)), keras.Input((6, 7, 3))
-    return keras.Model([a, b], a + b)
-
-
-def two_outputs():
-    a = keras.Input((6, 7, 3))
-    return keras.Model(a, [a + 1, a + 2])
 
 
 def of_shape(*shape):
@@ -149,11 +134,8 @@ def with_weight(value):
     ("make", "message"),
     [
         (lambda: keras.Sequential([layers.Dense(2)]), "built Functional or Sequential"),
-        (Subclassed, "built Functional or Sequential.*Subclassed"),
-        (two_inputs, "got 2 inputs and 1 outputs"),
-        (two_outputs, "got 1 inputs and 2 outputs"),
-        (lambda: of_shape(8), r"pictures \(None, H, W, C\).*\(None, 8\)"),
-        (lambda: of_shape(None, None, 3), "of one size"),
+        (lambda: of_shape(2, 2, 2, 2, 2), r"images \(H, W, C\).*\(2, 2, 2, 2, 2\)"),
+        (lambda: 3, "a Keras model or a file.*got int"),
         (channels_first, "channels_first in 'first'"),
         (lambda: with_weight(np.nan), "finite weights.*conv/kernel"),
         (lambda: with_weight(-np.inf), "finite weights.*conv/kernel"),
@@ -183,7 +165,7 @@ def test_the_digest_follows_names_weights_and_activations():
 @pytest.mark.parametrize("sequential", [False, True])
 def test_visualisable_layers_are_those_with_units(sequential):
     model = small_net(own_softmax=True, sequential=sequential)
-    found = models.visualisable_layers(model)
+    found = models.layers(model)
     assert [(one.name, one.kind, one.units, one.output_shape) for one in found] == [
         ("conv", "Conv2D", 5, (4, 5, 5)),
         ("pool", "MaxPooling2D", 5, (2, 2, 5)),
@@ -210,7 +192,7 @@ def test_layers_that_hand_units_on_are_left_out():
         layers.Reshape((1, 1, 2)),
     ]:
         x = layer(x)
-    names = [one.name for one in models.visualisable_layers(keras.Model(pixels, x))]
+    names = [one.name for one in models.layers(keras.Model(pixels, x))]
     assert names == ["conv", "norm", "relu", "average"]
 
 
@@ -233,17 +215,6 @@ def test_a_layer_without_units_gives_those_that_have_some(layer):
     for call in (models.unit_count, models.check_units, cutting.at_layer):
         with pytest.raises(ValueError, match=r"have units.*\['conv', 'pool', 'scores'\], got"):
             call(small_net(), layer)
-
-
-def test_a_nested_model_says_to_pass_the_inner_one():
-    pixels = keras.Input((6, 7, 3))
-    inner = small_net()
-    inner.name = "backbone"
-    model = keras.Model(pixels, layers.Dense(2, name="head")(inner(pixels)))
-    assert [one.name for one in models.visualisable_layers(model)] == ["head"]
-    for layer in ("backbone", "conv"):
-        with pytest.raises(ValueError, match=r"pass the inner model, model.get_layer\('backbone'"):
-            models.unit_count(model, layer)
 
 
 def test_units_are_checked():

@@ -3,10 +3,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from planted import EDGE, SIZE, bank, images
+from planted import SIZE, bank, images
 
 from helpers.models import receptive_fields
-from helpers.units import top_images
 from helpers.units.responses import measure_responses
 
 FACES, NET = images(), bank()
@@ -82,21 +81,3 @@ def test_what_follows_a_dense_layer_sees_the_whole_picture():
 def test_padding_lies_outside_of_the_picture():
     field = receptive_fields.receptive_field(NETS["padded"], "end")
     assert field.start == (-2, -1) and field.box(0, 0) == (-2, -1, 2, 3)
-
-
-def test_extremes_are_the_sorted_ends_one_of_each_person():
-    found = top_images.extremes(RESPONSES, 3)
-    activation = RESPONSES["activation"].sel(unit=EDGE).values
-    chosen = found["image"].sel(end="most", unit=EDGE).values
-    assert len(set(RESPONSES["person"].values[chosen])) == 3
-    best = [
-        activation[RESPONSES["person"].values == person].max()
-        for person in np.unique(RESPONSES["person"])
-    ]
-    np.testing.assert_allclose(
-        found["activation"].sel(end="most", unit=EDGE), sorted(best, reverse=True)[:3]
-    )
-    assert (found["activation"].sel(end="least", unit=EDGE) < 1e-6).all()
-    assert top_images.extremes(RESPONSES, 99).sizes["rank"] == 6
-    with pytest.raises(ValueError, match="count"):
-        top_images.extremes(RESPONSES, 0)

@@ -10,14 +10,14 @@ LONGEST_WAIT = 60
 
 class Owner:
     def __init__(self):
-        self.told = 0
+        self.stops = 0
 
     def stopped(self):
-        self.told += 1
+        self.stops += 1
 
 
 class Held:
-    """A job that stays at one step until it is let go, as a search does."""
+    """A job that stays at one step until it is let go, as an optimization does."""
 
     def __init__(self):
         self.began, self.let_go, self.ended = (threading.Event() for _ in range(3))
@@ -34,71 +34,78 @@ class Held:
 
 
 def test_only_the_newest_of_many_is_done_and_starting_never_waits():
-    search, owner, first, done = Newest(), Owner(), Held(), []
-    search.start(owner, first)
+    runner, owner, first, done = Newest(), Owner(), Held(), []
+    runner.start(owner, first)
     assert first.began.wait(LONGEST_WAIT)
     for number in range(5):
-        search.start(owner, lambda check, number=number: done.append(number) or number)
+        runner.start(owner, lambda check, number=number: done.append(number) or number)
     assert not first.ended.is_set()
     first.let_go.set()
-    assert search.result() == 4
+    assert runner.result() == 4
     assert first.ended.is_set() and done == [4]
-    assert owner.told == 0
+    assert owner.stops == 0
 
 
 def test_stop_tells_the_owner_once_and_the_result_is_none():
-    search, owner, job = Newest(), Owner(), Held()
-    search.start(owner, job)
-    assert search.is_running_for(owner)
-    search.stop()
-    search.stop()
-    assert not search.is_running_for(owner)
+    runner, owner, job = Newest(), Owner(), Held()
+    runner.start(owner, job)
+    assert runner.is_running_for(owner)
+    runner.stop()
+    runner.stop()
+    assert not runner.is_running_for(owner)
     job.let_go.set()
-    assert search.result() is None
-    assert owner.told == 1
+    assert runner.result() is None
+    assert owner.stops == 1
 
 
 def test_a_waiting_job_that_is_stopped_is_never_begun():
-    search, owner, first, second = Newest(), Owner(), Held(), Held()
-    search.start(owner, first)
-    search.start(owner, second)
-    search.stop()
+    runner, owner, first, second = Newest(), Owner(), Held(), Held()
+    runner.start(owner, first)
+    runner.start(owner, second)
+    runner.stop()
     first.let_go.set()
-    search.start(owner, lambda check: "third")
-    assert search.result() == "third"
+    runner.start(owner, lambda check: "third")
+    assert runner.result() == "third"
     assert not second.began.is_set()
 
 
 def test_another_owners_job_tells_the_owner_whose_job_it_ends():
-    search, one, other, job = Newest(), Owner(), Owner(), Held()
-    search.start(one, job)
-    search.start(other, lambda check: "other")
-    assert (one.told, other.told) == (1, 0)
-    search.cancel(one)
+    runner, one, other, job = Newest(), Owner(), Owner(), Held()
+    runner.start(one, job)
+    runner.start(other, lambda check: "other")
+    assert (one.stops, other.stops) == (1, 0)
+    runner.cancel(one)
     job.let_go.set()
-    assert search.result() == "other"
-    search.start(one, lambda check: "one")
-    assert other.told == 0
+    assert runner.result() == "other"
+    runner.start(one, lambda check: "one")
+    assert other.stops == 0
 
 
 def test_what_a_job_raises_is_raised_where_its_result_is_asked_for():
-    search = Newest()
-    assert search.result() is None
-    search.start(Owner(), lambda check: 1 / 0)
+    runner = Newest()
+    assert runner.result() is None
+    runner.start(Owner(), lambda check: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        search.result()
+        runner.result()
+
+
+def test_waiting_raises_nothing():
+    runner = Newest()
+    runner.wait()
+    runner.start(Owner(), lambda check: 1 / 0)
+    runner.wait()
 
 
 def test_an_interrupt_while_waiting_stops_the_job(monkeypatch):
-    search, owner, job = Newest(), Owner(), Held()
-    search.start(owner, job)
+    runner, owner, job = Newest(), Owner(), Held()
+    runner.start(owner, job)
 
     def interrupted(_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(background, "wait", interrupted)
-        search.result()
-    assert owner.told == 1
+        runner.result()
+    assert owner.stops == 1
     job.let_go.set()
-    assert search.result() is None
+    assert runner.result() is None

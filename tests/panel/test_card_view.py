@@ -13,31 +13,30 @@ def few_faces():
     return faces.load_faces("rendered", seed=0, people=4, per_person=4)
 
 
-def view(net, few_faces):
-    controls = Controls(net, None, Status(), lambda: None, unit=1, seed=2, steps=3)
-    return CardView(controls, Newest(), few_faces)
+def controls(model):
+    return Controls(model, None, Status(), lambda: None, unit=1, seed=2, steps=3)
 
 
 def test_the_card_is_of_the_chosen_unit(few_faces):
-    card = view(tiny_net(units=5), few_faces)
+    runner = Newest()
+    card = CardView(controls(tiny_net(units=5)), runner, few_faces)
     with pytest.raises(ValueError, match="no card yet"):
         card.figure()
     card.start_button.click()
-    card._search.result()
+    runner.result()
     assert not card.status.is_error and "conv unit 1" in card.status.text
     assert card.picture.png.startswith(b"\x89PNG")
     assert card.picture.alt == card.figure().alt
     assert "conv unit 1" in card.picture.alt
 
 
-def test_maps_of_other_units_are_there_to_compare_with(few_faces):
-    net = tiny_net(units=30)
-    spec = card_spec(net, view(net, few_faces)._controls.spec)
+def test_maps_of_other_units_are_there_to_compare_with():
+    model = tiny_net(units=30)
+    spec = card_spec(model, controls(model).spec)
     assert 1 in spec.units and len(spec.units) == 9 and max(spec.units) == 29
     assert spec.seeds == (2, 3, 4, 5)
 
 
-def test_a_layer_of_one_unit_is_said(few_faces):
-    card = view(tiny_net(units=2), few_faces)
+def test_a_layer_of_one_unit_is_refused():
     with pytest.raises(ValueError, match="at least 2 units"):
-        card_spec(tiny_net(units=1), card._controls.spec)
+        card_spec(tiny_net(units=1), controls(tiny_net(units=2)).spec)

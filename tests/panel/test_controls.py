@@ -3,7 +3,7 @@ import pytest
 from tiny import tiny_net
 
 from helpers.maps.spec import MapSpec
-from helpers.panel import sources as nets
+from helpers.panel import sources
 from helpers.panel.controls import Controls
 from helpers.panel.elements import Number, Status
 
@@ -12,10 +12,10 @@ from helpers.panel.elements import Number, Status
 def build():
     """Make controls, the status they speak to and the list that each move makes longer."""
 
-    def make(nets, preprocessing=None, **chosen):
+    def make(models, preprocessing=None, **chosen):
         status, moves = Status(), []
         made = Controls(
-            nets, preprocessing, status, lambda: moves.append(made.layer.value), **chosen
+            models, preprocessing, status, lambda: moves.append(made.layer.value), **chosen
         )
         return made, status, moves
 
@@ -95,11 +95,11 @@ def test_a_sad_map_minimises_the_pre_activation(build):
 
 def test_the_input_is_read_from_the_model_or_asked_for(build):
     made, _, _ = build({"says": tiny_net(), "silent": tiny_net(rescale=False)})
-    assert made.preprocessing.options[0] == ("read from the model: 0..255", nets.INFERRED)
+    assert made.preprocessing.options[0] == ("read from the model: 0..255", sources.INFERRED)
     assert made.spec.preprocessing == "0..255"
     made.model.value = "silent"
-    assert made.preprocessing.options[0][0] == "choose: the model does not say"
-    with pytest.raises(ValueError, match="say under Input .* it takes 8 x 10 x 1 numbers"):
+    assert made.preprocessing.options[0][0] == "choose: the model does not state it"
+    with pytest.raises(ValueError, match="choose under Input .* it takes 8 x 10 x 1 numbers"):
         _ = made.spec
     made.preprocessing.value = "0..1"
     assert made.spec.preprocessing == "0..1"
@@ -107,10 +107,10 @@ def test_the_input_is_read_from_the_model_or_asked_for(build):
     assert made.spec.preprocessing == "0..255"
 
 
-def test_a_range_of_the_input_can_be_said(build):
+def test_a_range_of_the_input_can_be_given(build):
     made, _, _ = build(tiny_net(rescale=False))
     assert made.input_range.layout.display == "none"
-    made.preprocessing.value = nets.OTHER_RANGE
+    made.preprocessing.value = sources.OTHER_RANGE
     assert made.input_range.layout.display == ""
     made.input_range.value = "-2, 2.5"
     assert made.spec.preprocessing == (-2, 2.5)
@@ -121,11 +121,11 @@ def test_a_range_of_the_input_can_be_said(build):
 
 
 def test_preprocessing_can_be_given(build):
-    net = tiny_net(rescale=False)
-    assert build(net, (-2, 2))[0].spec.preprocessing == (-2, 2)
-    assert build(net, "-1..1")[0].spec.preprocessing == "-1..1"
+    model = tiny_net(rescale=False)
+    assert build(model, (-2, 2))[0].spec.preprocessing == (-2, 2)
+    assert build(model, "-1..1")[0].spec.preprocessing == "-1..1"
     with pytest.raises(ValueError, match="preprocessing"):
-        build(net, "0..7")
+        build(model, "0..7")
 
 
 def test_put_moves_the_controls_to_the_first_of_each(build):
@@ -160,7 +160,7 @@ def test_put_moves_the_controls_to_the_first_of_each(build):
         (MapSpec("conv", (0,), seed_input="abc"), "seed_input must be absent"),
     ],
 )
-def test_put_of_what_the_net_has_not_changes_nothing(build, spec, words):
+def test_put_of_what_the_model_lacks_changes_nothing(build, spec, words):
     made, _, moves = build(tiny_net(), layer="out", unit=1)
     before = made.spec
     with pytest.raises(ValueError, match=words):
@@ -168,7 +168,7 @@ def test_put_of_what_the_net_has_not_changes_nothing(build, spec, words):
     assert made.spec == before and moves == []
 
 
-def test_a_path_adds_a_model_and_a_wrong_one_is_said(build, tmp_path):
+def test_a_path_adds_a_model_and_a_wrong_one_is_announced(build, tmp_path):
     made, status, moves = build(tiny_net())
     made.path.value = str(tmp_path / "none.keras")
     assert "must be a file that exists" in status.text
@@ -179,8 +179,13 @@ def test_a_path_adds_a_model_and_a_wrong_one_is_said(build, tmp_path):
     assert (made.model.value, made.unit.max, moves) == (saved, 3, ["conv"])
 
 
+def test_a_sad_map_is_chosen_with_an_objective_that_it_can_have(build):
+    made, _, _ = build(tiny_net(), sign="sad")
+    assert made.spec.objective == "pre-activation"
+
+
 def test_what_is_chosen_must_exist(build):
-    with pytest.raises(ValueError, match="controls are .*, got 'colour'"):
+    with pytest.raises(TypeError, match="colour"):
         build(tiny_net(), colour=1)
     with pytest.raises(ValueError, match="layer must be a value that its control takes"):
         build(tiny_net(), layer="none")

@@ -7,6 +7,7 @@ import pytest
 from tiny import tiny_net
 
 from helpers import maps
+from helpers.faces.dataset import load_faces
 from helpers.maps.spec import MapSpec
 from helpers.panel import parts
 from helpers.panel.elements import Number, SpecBox, Status
@@ -28,8 +29,8 @@ def click(panel, button) -> None:
 
 
 def paste(panel, toml: str) -> None:
-    """What the page sends when Apply is pressed over this text."""
-    panel.toml._handle_custom_msg({"apply": toml}, [])
+    """Do what a press of Apply over this text does."""
+    panel.status.attempt(lambda: panel.apply(toml))
     panel.wait()
 
 
@@ -39,29 +40,28 @@ def all_widgets(widget) -> list:
 
 
 def hold(monkeypatch):
-    """Make each search wait at its first step until it is let go; return what tells and lets go."""
+    """Make each optimization wait at its first step; return what tells of it and lets it go."""
     began, let_go, compute = threading.Event(), threading.Event(), maps.compute
 
-    def held(net, spec, *, on_step, **options):
-        def slow(step, picture):
+    def held(model, spec, *, on_step, **options):
+        def slow(step, image):
             began.set()
             assert let_go.wait(LONGEST_WAIT)
-            on_step(step, picture)
+            on_step(step, image)
 
-        return compute(net, spec, on_step=slow, **options)
+        return compute(model, spec, on_step=slow, **options)
 
     monkeypatch.setattr(maps, "compute", held)
     return began, let_go
 
 
-def test_a_move_shows_the_map_that_happy_maps_finds_and_its_numbers(panel):
+def test_a_move_shows_the_map_that_happy_maps_returns_and_its_numbers(panel):
     panel.controls.tv_weight.value = 0.5
     panel.wait()
     expected = maps.happy_maps(tiny_net(), "conv", 0, tv_weights=0.5, steps=5, progress=False)
-    assert panel.picture.png == parts.png(parts.pixels(expected))
-    text = f"{parts.caption(expected)}\n{parts.numbers(expected)}"
-    assert panel.picture.caption == text
-    assert panel.picture.alt == text.replace("\n", "; ")
+    assert panel.image.png == parts.png(parts.pixels(expected))
+    assert panel.image.caption == parts.line(expected)
+    assert panel.image.details == parts.details(expected)
     assert panel.status.text.startswith("Done in")
     assert panel.status.text.endswith(f"activation {parts.reached(expected)}.")
     assert panel.status.value == panel.status.max == 5
@@ -81,19 +81,19 @@ def test_a_move_shows_the_map_that_happy_maps_finds_and_its_numbers(panel):
         ("objective", "pre-activation minus others", "minus others"),
     ],
 )
-def test_each_control_starts_the_search_by_itself(panel, name, value, words):
+def test_each_control_starts_the_optimization_by_itself(panel, name, value, words):
     getattr(panel.controls, name).value = value
     panel.wait()
-    assert words in panel.picture.caption
+    assert words in panel.image.alt
     assert panel.status.text.startswith("Done in")
 
 
-def test_rapid_moves_search_only_the_first_begun_and_the_newest(panel, monkeypatch):
+def test_rapid_moves_optimize_only_the_first_begun_and_the_newest(panel, monkeypatch):
     began, let_go = hold(monkeypatch)
     panel.controls.tv_weight.value = 0.5
     assert began.wait(LONGEST_WAIT)
     captions = []
-    panel.picture.observe(lambda change: captions.append(change["new"]), names="caption")
+    panel.image.observe(lambda change: captions.append(change["new"]), names="alt")
     for weight in (1, 2, 3):
         panel.controls.tv_weight.value = weight
     let_go.set()
@@ -106,30 +106,30 @@ def test_rapid_moves_search_only_the_first_begun_and_the_newest(panel, monkeypat
 @pytest.mark.parametrize(
     ("engine", "shown"), [("batched", [1, 21, 41, 50]), ("keras-vis", [1, 20, 40, 50])]
 )
-def test_the_picture_grows_while_the_search_runs(panel, engine, shown):
+def test_the_image_grows_while_the_optimization_runs(panel, engine, shown):
     panel.controls.engine.value = engine
     panel.controls.steps.value = 50
     panel.wait()
     steps = []
-    panel.picture.observe(lambda _: steps.append(panel.status.value), names="png")
+    panel.image.observe(lambda _: steps.append(panel.status.value), names="png")
     click(panel, panel.render_button)
     assert steps == shown
 
 
-def test_stop_keeps_the_picture_so_far_and_says_so(panel):
+def test_stop_keeps_the_image_so_far_and_announces_it(panel):
     panel.controls.steps.value = 50
     panel.wait()
     grown = []
 
-    def stop_at_the_second_picture(change):
+    def stop_at_the_second_image(change):
         grown.append(change["new"])
         if len(grown) == 2:
             panel.stop_button.click()
 
-    panel.picture.observe(stop_at_the_second_picture, names="caption")
+    panel.image.observe(stop_at_the_second_image, names="caption")
     click(panel, panel.render_button)
-    assert panel.status.text == "Stopped after step 21 of 50; the picture is of that step."
-    assert "step 21 of 50" in panel.picture.caption
+    assert panel.status.text == "Stopped after step 21 of 50; the image is of that step."
+    assert "step 21 of 50" in panel.image.caption
     assert "step 21 of 50" in panel.figure().alt
     panel.stop_button.click()
     panel.keep_button.click()
@@ -145,10 +145,10 @@ def test_stop_before_the_first_step_says_so(panel, monkeypatch):
     let_go.set()
     panel.wait()
     assert panel.status.text == "Stopped before the first step."
-    assert panel.picture.png == b""
+    assert panel.image.png == b""
 
 
-def test_a_move_that_is_not_legal_is_said_stops_the_search_and_the_panel_goes_on(
+def test_a_move_that_is_not_legal_is_announced_stops_the_optimization_and_the_panel_goes_on(
     panel, monkeypatch
 ):
     began, let_go = hold(monkeypatch)
@@ -158,7 +158,7 @@ def test_a_move_that_is_not_legal_is_said_stops_the_search_and_the_panel_goes_on
     let_go.set()
     panel.wait()
     assert panel.status.text.startswith("Error: activation_weight must be above 0")
-    assert panel.status.is_error and panel.picture.png == b""
+    assert panel.status.is_error and panel.image.png == b""
     with pytest.raises(ValueError, match="activation_weight"):
         panel.render()
     panel.controls.activation_weight.value = 1
@@ -166,7 +166,7 @@ def test_a_move_that_is_not_legal_is_said_stops_the_search_and_the_panel_goes_on
     assert panel.status.text.startswith("Done") and not panel.status.is_error
 
 
-def test_an_unexpected_error_in_the_search_is_said(panel, monkeypatch):
+def test_an_unexpected_error_is_announced(panel, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("out of memory")
 
@@ -177,19 +177,19 @@ def test_an_unexpected_error_in_the_search_is_said(panel, monkeypatch):
         panel.render()
 
 
-def test_a_net_that_does_not_say_its_range_is_asked_about_at_once():
+def test_a_model_that_does_not_state_its_range_is_asked_about_at_once():
     panel = Panel(tiny_net(rescale=False), steps=3)
-    assert panel.status.text.startswith("Error: say under Input what the net expects")
+    assert panel.status.text.startswith("Error: choose under Input what the model expects")
     panel.controls.preprocessing.value = "0..1"
     panel.wait()
     assert panel.status.text.startswith("Done")
 
 
 def test_keep_fills_the_strip_and_clear_empties_it(panel):
-    with pytest.raises(ValueError, match="render a map first"):
+    with pytest.raises(ValueError, match="render one first"):
         panel.figure()
     panel.render()
-    assert "The map shown last" in panel.figure().alt
+    assert "The last map" in panel.figure().alt
     panel.keep_button.click()
     panel.keep_button.click()
     assert panel.status.text == "Error: this map is kept already"
@@ -214,7 +214,7 @@ def test_the_spec_is_shown_as_toml_and_one_that_is_pasted_is_applied(panel):
     pasted = MapSpec("out", (1,), tv_weights=(0.5,), steps=4, preprocessing="0..255")
     paste(panel, pasted.to_toml())
     assert panel.spec == pasted
-    assert "of out\nunit 1, activation\nTV 0.5," in panel.picture.caption
+    assert "unit 1, activation\nTV 0.5," in panel.image.details
 
 
 def test_a_pasted_spec_of_several_maps_goes_to_the_sweep(panel):
@@ -232,7 +232,7 @@ def test_a_pasted_spec_of_several_maps_goes_to_the_sweep(panel):
         ('layer = "none"\nunits = [0]', "layer must be"),
     ],
 )
-def test_a_pasted_text_that_is_no_spec_is_said(panel, toml, words):
+def test_a_pasted_text_that_is_not_a_spec_is_refused(panel, toml, words):
     before = panel.spec
     paste(panel, toml)
     assert words in panel.status.text
@@ -255,17 +255,44 @@ def test_a_move_ends_a_sweep_which_says_so_and_goes_on_later(panel, monkeypatch)
     assert panel.results[0]["unit"].item() == 1
     panel.sweep.open_button.click()
     panel.wait()
-    assert "unit 1, activation\nTV 0.5," in panel.picture.caption
+    assert "unit 1, activation\nTV 0.5," in panel.image.details
 
 
-def test_a_unit_without_gradient_is_said_and_nothing_warns(recwarn):
-    net = tiny_net()
-    kernel, bias = net.get_layer("conv").get_weights()
-    net.get_layer("conv").set_weights([kernel * 0, bias])
-    panel = Panel(net, steps=3)
+def test_a_silent_unit_is_marked_and_nothing_warns(recwarn):
+    model = tiny_net()
+    kernel, bias = model.get_layer("conv").get_weights()
+    model.get_layer("conv").set_weights([kernel * 0, bias])
+    panel = Panel(model, steps=3)
     panel.render()
-    assert "no gradient: the regularizers act alone" in panel.picture.caption
+    assert "not raised: no gradient" in panel.image.caption
+    assert "no gradient: the regularizers act alone" in panel.image.details
     assert not [w for w in recwarn if "no gradient" in str(w.message)]
+
+
+def test_a_card_is_cleared_when_another_unit_layer_or_model_is_chosen():
+    faces = load_faces("rendered", seed=0, people=2, per_person=2)
+    panel = Panel({"a": tiny_net(), "b": tiny_net(seed=1)}, images=faces, steps=2)
+    panel.render()
+    for control, value, is_cleared in (
+        (panel.controls.tv_weight, 3, False),
+        (panel.controls.unit, 1, True),
+        (panel.controls.layer, "out", True),
+        (panel.controls.model, "b", True),
+    ):
+        panel.card.picture.png, panel.card.picture.alt = b"a card", "Card"
+        control.value = value
+        panel.wait()
+        assert (panel.card.picture.png == b"") == is_cleared
+        assert (panel.card.picture.alt == "") == is_cleared
+
+
+def test_a_sweep_of_another_layer_is_marked():
+    panel = Panel(tiny_net(), steps=2)
+    panel.sweep.choose(unit=[0], tv_weight=[1])
+    panel.sweep.render()
+    panel.controls.layer.value = "out"
+    panel.wait()
+    assert panel.sweep.grid.is_stale
 
 
 def test_every_name_is_there_once(panel):
@@ -283,15 +310,12 @@ def test_every_name_is_there_once(panel):
         ("your_own_model", {"units": [0, 2], "tv_weights": [0.5, 1]}),
     ],
 )
-def test_the_notebook_runs_on_a_users_net_and_leaves_pictures(notebook, chosen, tmp_path):
-    net = tmp_path / "own.keras"
-    tiny_net(rescale=False).save(net)
+def test_the_notebook_runs_on_a_users_model_and_leaves_images(notebook, chosen, tmp_path):
+    model = tmp_path / "own.keras"
+    tiny_net(rescale=False).save(model)
     output = tmp_path / f"{notebook}.ipynb"
-    notebooks.render(
-        WORKBENCH / output.name,
-        output,
-        **{"net": str(net), "preprocessing": "0..1", "layer": "conv", "steps": 3, **chosen},
-    )
+    always = {"model": str(model), "preprocessing": "0..1", "layer": "conv", "steps": 3}
+    notebooks.render(WORKBENCH / output.name, output, always | chosen)
     cells = [c for c in nbformat.read(output, as_version=4).cells if c.cell_type == "code"]
     shown = [out for cell in cells for out in cell.outputs if "image/png" in out.get("data", {})]
     assert "HappyMap of conv" in shown[-1].metadata["image/png"]["alt"]

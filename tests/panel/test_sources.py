@@ -5,35 +5,35 @@ import keras
 import pytest
 from tiny import tiny_net
 
-from helpers.panel import sources as nets
+from helpers.panel import sources
 
 
-def test_one_net_gets_its_name_and_several_keep_theirs(tmp_path):
+def test_one_model_gets_its_name_and_several_keep_theirs(tmp_path):
     saved = tmp_path / "own.keras"
     tiny_net(units=4).save(saved)
-    assert list(nets.load(tiny_net())) == ["tiny"]
-    assert list(nets.load(saved)) == ["own"]
-    both = nets.load({"a": tiny_net(), "b": str(saved)})
-    assert {name: net.layers[1].filters for name, net in both.items()} == {"a": 3, "b": 4}
+    assert list(sources.load(tiny_net())) == ["tiny"]
+    assert list(sources.load(saved)) == ["own"]
+    named = sources.load({"a": tiny_net(), "b": str(saved)})
+    assert {name: model.layers[1].filters for name, model in named.items()} == {"a": 3, "b": 4}
 
 
-def test_a_net_without_units_is_refused():
+def test_a_model_without_units_is_refused():
     flat = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
     with pytest.raises(ValueError, match="layer with units"):
-        nets.load(flat)
+        sources.load(flat)
 
 
 def test_a_variable_goes_before_a_file(tmp_path, monkeypatch):
     saved = tmp_path / "own.keras"
     tiny_net(units=4).save(saved)
     with pytest.raises(ValueError, match=r"a file \('.keras'"):
-        nets.find("mine")
+        sources.find("mine")
     mine = tiny_net()
     variables = {"mine": mine, "number": 3}
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(user_ns=variables))
-    assert nets.find("mine") is mine
-    assert nets.find(str(saved)).layers[1].filters == 4
+    assert sources.find("mine") is mine
+    assert sources.find(str(saved)).layers[1].filters == 4
     with pytest.raises(ValueError, match="variable number must hold a Keras model, got int"):
-        nets.find("number")
+        sources.find("number")
     with pytest.raises(ValueError, match="must be a file that exists"):
-        nets.find(str(tmp_path / "none.keras"))
+        sources.find(str(tmp_path / "none.keras"))

@@ -15,12 +15,13 @@ def maps(layer="conv", units=(4, 7), weights=(1e-3, 1e-2), **changed):
     spec = MapSpec(layer, units, tv_weights=weights, seeds=3, steps=9, **changed)
     grid = (len(units), len(weights), 1, 1)
     rng = np.random.default_rng(0)
-    picture = ("height", "width", "channel")
+    image = ("height", "width", "channel")
     return xr.Dataset(
         {
-            "display": ((*DIMS, *picture), rng.integers(0, 256, (*grid, 8, 6, 1), "uint8")),
+            "display": ((*DIMS, *image), rng.integers(0, 256, (*grid, 8, 6, 1), "uint8")),
             "activation_raw": (DIMS, np.arange(np.prod(grid), dtype=float).reshape(grid)),
             "activation_display": (DIMS, np.full(grid, 0.5)),
+            "activation_seed": (("unit", "seed"), np.full((len(units), 1), -1.0)),
             "gradient_seed": (("unit", "seed"), np.ones((len(units), 1))),
             "done": (DIMS, np.ones(grid, bool)),
         },
@@ -65,6 +66,17 @@ def test_boxes_hold_the_maps(tmp_path):
     assert [set(part.ravel()) for part in inner] == [{30}, {200}]
 
 
+def test_a_selection_of_scalars_has_the_recipe_of_one_of_lists():
+    scalar = plots.map_grid(maps().sel(seed=3, tv_weight=1e-2)).recipe
+    assert scalar.specs == (MapSpec("conv", (4, 7), tv_weights=1e-2, seeds=3, steps=9),)
+    assert scalar.activation_raw == (1.0, 3.0)
+
+
+def test_maps_over_a_dim_that_no_spec_has_have_no_recipe():
+    named = {"a": maps().sel(tv_weight=[1e-3]), "b": maps().sel(tv_weight=[1e-2])}
+    assert plots.map_grid(plots.as_columns(named)).recipe is None
+
+
 def test_only_the_maps_that_are_drawn_are_in_the_recipe():
     figure = plots.map_wall(maps().isel(tv_weight=[1]).sel(unit=[7]))
     assert figure.recipe.specs == (MapSpec("conv", 7, tv_weights=1e-2, seeds=3, steps=9),)
@@ -87,7 +99,7 @@ def test_joined_pieces_of_one_grid_have_its_spec():
     assert whole.attrs["input_range"].tolist() == [0, 255]
 
 
-def test_maps_of_unlike_searches_have_no_recipe():
+def test_maps_of_unlike_optimizations_have_no_recipe():
     other = maps("dense", activation_weight=2.0)
     pooled = dataset.pool([maps("conv"), other])
     assert "spec" not in pooled.attrs

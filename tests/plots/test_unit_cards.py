@@ -3,11 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
-from planted import DEAD, EDGE, SIZE, TWIN, searched
+from planted import DEAD, EDGE, SIZE, TWIN, reported
 
 from helpers import plots
 
-EVIDENCE = searched()
+REPORT = reported()
 
 
 def texts(figure):
@@ -23,11 +23,11 @@ def pictures(figure):
 
 
 def test_a_card_shows_the_units_own_maps_and_images():
-    figure = plots.unit_card(EVIDENCE, EDGE)
+    figure = plots.unit_card(REPORT, EDGE)
     shown = pictures(figure)
     assert len(shown) == 3 + 3 + 8
     for i in range(3):
-        for maps, at in ((EVIDENCE.happy, i), (EVIDENCE.sad, 3 + i)):
+        for maps, at in ((REPORT.happy, i), (REPORT.sad, 3 + i)):
             expected = maps["display"].sel(unit=EDGE).values[0, 0, i, ..., 0]
             np.testing.assert_array_equal(shown[at], expected)
     most, least = shown[6:10], shown[10:]
@@ -39,24 +39,24 @@ def test_a_card_shows_the_units_own_maps_and_images():
 
 
 def test_the_frame_is_the_receptive_field_of_the_strongest_neuron():
-    figure = plots.unit_card(EVIDENCE, EDGE)
+    figure = plots.unit_card(REPORT, EDGE)
     frames = [f for f in figure.findobj(Rectangle) if f.get_width() == 3 and not f.get_fill()]
     assert len(frames) == 8
     assert frames[0].get_x() == SIZE // 2 - 2 - 0.5
 
 
 def test_a_card_says_verdict_kind_census_and_marks_the_maps():
-    figure = plots.unit_card(EVIDENCE, EDGE)
+    figure = plots.unit_card(REPORT, EDGE)
     said = texts(figure)
     for part in (
         "bank unit 0",
-        f"Verdict: {EVIDENCE.units['verdict'].sel(unit=EDGE).item()}",
+        f"Verdict: {REPORT.units['verdict'].sel(unit=EDGE).item()}",
         "as a texture: stable",
         "edge-like",
         "TV 0.001",
         "24 images",
         "'left' with probability 1.00",
-        "as shown",
+        "As displayed",
     ):
         assert part in said, part
     assert "stable" in figure.alt and "edge-like" in figure.alt
@@ -66,24 +66,24 @@ def test_a_card_says_verdict_kind_census_and_marks_the_maps():
             match=lambda a: type(a).__name__ == "Line2D" and a.get_linestyle() == ":"
         )
     ]
-    shown = EVIDENCE.happy["activation_display"].sel(unit=EDGE).values.ravel()
+    shown = REPORT.happy["activation_display"].sel(unit=EDGE).values.ravel()
     assert set(np.float32(shown)) <= set(np.float32(marks))
 
 
 def test_a_dead_unit_has_a_card_and_a_layer_may_lack_sad_maps():
-    said = texts(plots.unit_card(EVIDENCE, DEAD))
+    said = texts(plots.unit_card(REPORT, DEAD))
     assert "no map" in said and "dead, zero at every position" in said and "nan" not in said
-    alone = dataclasses.replace(EVIDENCE, sad=None)
+    alone = dataclasses.replace(REPORT, sad=None)
     assert "SadMap" not in texts(plots.unit_card(alone, EDGE))
 
 
 def test_a_card_of_no_unit_is_refused():
     with pytest.raises(ValueError, match="unit must be one of .*9"):
-        plots.unit_card(EVIDENCE, 9)
+        plots.unit_card(REPORT, 9)
 
 
 def test_the_overview_groups_every_unit_once():
-    figure = plots.layer_overview(EVIDENCE, title="Bank", n_columns=4)
+    figure = plots.layer_overview(REPORT, title="Bank", n_columns=4)
     said = texts(figure)
     assert len(pictures(figure)) == 6
     for unit in range(6):
@@ -93,12 +93,12 @@ def test_the_overview_groups_every_unit_once():
 
 
 def test_the_most_repeatable_of_a_group_come_first():
-    units = EVIDENCE.units.assign(verdict=("unit", ["stable"] * 6))
-    units["alike"] = ("unit", [0.2, 0.9, 0.5, 0.7, 0.1, 0.8])
-    said = texts(plots.layer_overview(dataclasses.replace(EVIDENCE, units=units)))
+    units = REPORT.units.assign(verdict=("unit", ["stable"] * 6))
+    units["similarity"] = ("unit", [0.2, 0.9, 0.5, 0.7, 0.1, 0.8])
+    said = texts(plots.layer_overview(dataclasses.replace(REPORT, units=units)))
     places = [said.index(f"unit {unit}") for unit in (1, 5, 3, 2, 0, 4)]
     assert places == sorted(places)
 
 
 def test_the_same_evidence_makes_the_same_card():
-    assert plots.unit_card(EVIDENCE, EDGE).png() == plots.unit_card(EVIDENCE, EDGE).png()
+    assert plots.unit_card(REPORT, EDGE).png() == plots.unit_card(REPORT, EDGE).png()

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent.parent
 COMMITTED = sorted([*ROOT.glob("experiments/*/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
 EXPERIMENT_1 = sorted(ROOT.glob("experiments/experiment1/*.ipynb"))
 FOLLOW_UPS = sorted(ROOT.glob("experiments/experiment[23]/*.ipynb"))
-MOST_BYTES = 1.5e6
+MAX_BYTES = 1.5e6
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
@@ -44,7 +44,7 @@ def written(tmp_path):
 def test_committed_notebook_is_executed_clean_and_small(path):
     text = path.read_text()
     content = json.loads(text)
-    assert len(text) <= MOST_BYTES
+    assert len(text) <= MAX_BYTES
     assert "widgets" not in content["metadata"]
     assert not re.search(r"/(home|root|tmp|work|Users)/", text)
     counts = [cell["execution_count"] for cell in code_cells(path)]
@@ -58,7 +58,7 @@ def test_committed_notebook_is_executed_clean_and_small(path):
 def test_committed_notebook_was_executed_from_the_present_sources(path):
     recorded = nbformat.read(path, as_version=4).metadata["source_digest"]
     assert recorded == notebooks.source_digest(path), (
-        f"run: python -m helpers.publish.notebooks {path.name}"
+        f"run: python -m helpers.publish.notebooks --renew {path.relative_to(ROOT)}"
     )
 
 
@@ -69,7 +69,7 @@ def test_cells_call_and_do_not_define(path):
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=name)
-def test_every_picture_has_a_text_alternative(path):
+def test_every_image_has_a_text_alternative(path):
     for cell in code_cells(path):
         for output in cell["outputs"]:
             if "image/png" in output.get("data", {}):
@@ -85,9 +85,8 @@ def test_every_picture_has_a_text_alternative(path):
     ids=lambda value: getattr(value, "stem", value),
 )
 def test_experiments_run_end_to_end_when_small(path, net, tmp_path):
-    html = notebooks.render(
-        path, tmp_path / path.name, net=net, size="small", results=str(tmp_path / "results")
-    )
+    parameters = {"net": net, "size": "small", "results": str(tmp_path / "results")}
+    html = notebooks.render(path, tmp_path / path.name, parameters)
     assert html.read_text().count("<img") >= 1
     assert list((tmp_path / "results").glob("*.nc"))
 
@@ -95,38 +94,60 @@ def test_experiments_run_end_to_end_when_small(path, net, tmp_path):
 def test_render_writes_a_clean_notebook_and_a_page_that_loads_nothing(written):
     path = written(
         "word = 'none'",
-        "import sys\nfrom helpers import figures\nprint('pro' + 'gress', file=sys.stderr)",
+        "import sys\nfrom helpers import plots\nprint('pro' + 'gress', file=sys.stderr)",
         "import numpy as np\n"
-        "figures.contact_sheet(np.zeros((1, 4, 4, 1)), [word], title='One black picture')",
+        "plots.contact_sheet(np.zeros((1, 4, 4, 1)), [word], title='One black image')",
     )
-    html = notebooks.render(path, word="black").read_text()
-    executed = nbformat.read(path, as_version=4)
+    source = path.read_text()
+    page = notebooks.render(path, parameters={"word": "black"})
+    assert page == path.parent / "output" / "sample.html" and path.read_text() == source
+    html = page.read_text()
+    executed = nbformat.read(page.with_suffix(".ipynb"), as_version=4)
     assert "widgets" not in executed.metadata and "papermill" not in executed.metadata
     assert all("papermill" not in cell.metadata for cell in executed.cells)
-    assert "progress" not in path.read_text()
-    assert 'alt="One black picture 1 pictures: black."' in html
+    assert "progress" not in page.with_suffix(".ipynb").read_text()
+    assert 'alt="One black image 1 images: black."' in html
     assert not re.search(r"<(script|link|img)[^>]+(src|href)=[\"']?(https?:)?//", html)
     assert "cdnjs" not in html
 
 
-def test_the_digest_follows_cells_and_helpers_and_not_outputs(written, monkeypatch, tmp_path):
-    path = written("word = 'none'", "from helpers import spec\nword")
-    before = notebooks.source_digest(path)
-    notebooks.render(path)
-    assert notebooks.source_digest(path) == before
-    assert nbformat.read(path, as_version=4).metadata["source_digest"] == before
-    (tmp_path / "experiment.toml").write_text("title = 'new'")
-    assert notebooks.source_digest(path) != before
-    assert notebooks.source_digest(written("word = 'none'", "word")) != before
+def test_renew_replaces_the_notebook_and_the_figures_that_it_wrote(written, tmp_path):
+    path = written(
+        "word = 'none'",
+        "import numpy as np\n"
+        "from helpers import plots\n"
+        "black = plots.contact_sheet(np.zeros((1, 4, 4, 1)), [word], title='Black')\n"
+        "black.save('output/figures/net/black.png')",
+    )
+    (tmp_path / "output" / "figures").mkdir(parents=True)
+    (tmp_path / "output" / "figures" / "older.png").write_text("of another run")
+    digest = notebooks.source_digest(path)
+    page = notebooks.renew(path)
+    assert page == tmp_path / "output" / "sample.html"
+    executed = nbformat.read(path, as_version=4)
+    assert executed.metadata["source_digest"] == digest == notebooks.source_digest(path)
+    assert executed.cells[-1].execution_count == 2
+    committed = [p.relative_to(tmp_path) for p in tmp_path.glob("figures/**/*.png")]
+    assert committed == [Path("figures/net/black.png")]
+    notebooks.renew(path)
+    assert (tmp_path / "figures" / "net" / "black.png").is_file()
+
+
+def test_the_command_takes_parameters_and_says_where_the_page_is(written, tmp_path, capsys):
+    path = written("word = 'none'", "assert word == 3")
+    notebooks.main([str(path), "--output", str(tmp_path / "there"), "--set", "word=3"])
+    assert str(tmp_path / "there" / "sample.html") in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        notebooks.main([str(path), "--renew", "--set", "word=3"])
 
 
 def test_a_cell_that_raises_leaves_the_old_notebook(written):
     path = written("word = 1", "1 / 0")
     old = path.read_text()
     with pytest.raises(papermill.PapermillExecutionError, match="ZeroDivisionError"):
-        notebooks.render(path)
+        notebooks.renew(path)
     assert path.read_text() == old
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert [p for p in path.parent.rglob("*") if p.is_file()] == [path]
 
 
 def test_a_widget_callback_that_raises_fails_the_render(written):
@@ -145,4 +166,4 @@ def test_a_widget_callback_that_raises_fails_the_render(written):
 
 def test_an_unknown_parameter_is_named(written):
     with pytest.raises(ValueError, match="word"):
-        notebooks.render(written("word = 1"), colour=2)
+        notebooks.render(written("word = 1"), parameters={"colour": 2})

@@ -28,7 +28,7 @@ def plain_notebook(path, title="Plain"):
     return path
 
 
-def test_every_link_and_picture_of_every_page_is_in_the_folder(folder):
+def test_every_link_and_image_of_every_page_is_in_the_folder(folder):
     pages = sorted(folder.glob("*.html"))
     assert [page.name for page in pages] == ["index.html", "look.html", "maps_experiment7.html"]
     for page in pages:
@@ -47,11 +47,11 @@ def test_the_index_shows_each_notebook_with_title_claim_and_thumbnail(folder):
     assert "seen 11, unseen none" in text and "make figures" in text
 
 
-def test_a_panel_becomes_its_last_picture_and_the_stored_maps(folder):
+def test_a_panel_becomes_its_last_image_and_the_stored_maps(folder):
     text = (folder / "look.html").read_text()
     panel, after = re.split(r'<section[^>]+class="browser"', text)
     assert "widget-view" not in text and "Panel()" not in text
-    assert 'alt="Last map 1 pictures: black."' in panel
+    assert 'alt="Last map 1 images: black."' in panel
     assert '"layer": "conv", "unit": 1, "tv_weight": 0.1' in after
     assert "&lt;b&gt;bold" in after and "<b>bold" not in text
 
@@ -79,7 +79,7 @@ def test_without_stored_maps_the_page_says_so(small_experiment, tmp_path):
 def test_a_notebook_that_was_not_executed_says_so(tmp_path):
     index = share.share([plain_notebook(tmp_path / "a" / "plain.ipynb")], tmp_path / "out")
     assert "was not executed" in (index.parent / "plain.html").read_text()
-    assert "no picture" in index.read_text() and "stored maps" not in index.read_text()
+    assert "no image" in index.read_text() and "stored maps" not in index.read_text()
 
 
 def test_sharing_again_replaces_the_pages_and_nothing_else(tmp_path):

@@ -1,3 +1,4 @@
+import re
 import signal
 import subprocess
 import sys
@@ -8,11 +9,11 @@ import pytest
 import xarray as xr
 
 from helpers import maps
-from helpers.sweeps import store
-from helpers.sweeps.study import Study, open_results
+from helpers.sweeps import Study, open_results, read_study, store
+from helpers.sweeps.study import main
 
-EXPERIMENT = """
-[nets.tiny]
+STUDY = """
+[models.tiny]
 main = "tiny.keras"
 
 [defaults]
@@ -46,8 +47,8 @@ def study(tmp_path):
     x = keras.layers.Flatten()(x)
     net = keras.Model(pixels, keras.layers.Dense(2, activation="softmax", name="out")(x))
     net.save(tmp_path / "tiny.keras")
-    (tmp_path / "experiment.toml").write_text(EXPERIMENT)
-    return Study(tmp_path / "experiment.toml", "tiny")
+    (tmp_path / "study.toml").write_text(STUDY)
+    return Study(tmp_path / "study.toml", "tiny")
 
 
 def same(a: xr.Dataset, b: xr.Dataset) -> None:
@@ -55,13 +56,13 @@ def same(a: xr.Dataset, b: xr.Dataset) -> None:
     assert a.attrs["layer"] == b.attrs["layer"]
 
 
-def test_a_grid_is_every_unit_weight_and_seed_as_searched_directly(study):
-    found = study.maps("conv", progress=False)
-    assert dict(found.sizes)["unit"] == 10
+def test_a_grid_is_every_unit_weight_and_seed_as_optimized_directly(study):
+    stored = study.maps("conv", progress=False)
+    assert stored.sizes["unit"] == 10
     direct = maps.happy_maps(
         study.model(), "conv", tv_weights=[0.0, 1.0], seeds=[0, 1], steps=2, progress=False
     )
-    same(found, direct)
+    same(stored, direct)
 
 
 def test_an_interrupted_run_resumes_to_the_same_result(study, tmp_path, monkeypatch):
@@ -85,7 +86,8 @@ def test_an_interrupted_run_resumes_to_the_same_result(study, tmp_path, monkeypa
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from helpers import maps, sweep
+from helpers import maps
+from helpers.sweeps import study
 
 moment, compute, write, files = sys.argv.pop(1), maps.compute, Path.write_bytes, []
 
@@ -101,8 +103,8 @@ def write_half_of_the_second(path, content):
 if moment == "writing":
     Path.write_bytes = write_half_of_the_second
 else:
-    maps.compute = lambda model, spec, **options: compute(model, spec, on_step=die, **options)
-sweep.main(sys.argv[1:])
+    maps.compute = lambda *a, **options: compute(*a, **(options | {"on_step": die}))
+study.main(sys.argv[1:])
 """
 
 
@@ -110,13 +112,13 @@ def test_a_command_killed_twice_resumes_to_the_same_result(study, tmp_path):
     whole = Study(study.path, "tiny", results=tmp_path / "other")
     whole.run(progress=False)
     results = tmp_path / "results"
-    for moment in ("writing", "searching"):
+    for moment in ("writing", "optimizing"):
         command = [sys.executable, "-c", KILLED, moment, study.path]
         killed = subprocess.run(
             command, cwd=Path(__file__).parent.parent.parent, capture_output=True
         )
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-        assert [store.is_whole(p) for p in results.glob("[!.]*.nc")] == [True]
+        assert [store.is_intact(p) for p in results.glob("[!.]*.nc")] == [True]
     assert len(list(results.iterdir())) > 1  # what the kills left
     study.run(progress=False)
     assert sorted(p.name for p in results.iterdir()) == [
@@ -128,7 +130,7 @@ def test_a_command_killed_twice_resumes_to_the_same_result(study, tmp_path):
         )
 
 
-def test_a_changed_net_is_another_result(study):
+def test_a_changed_model_is_another_result(study):
     study.maps("out", progress=False)
     net = study.model()
     net.layers[-1].set_weights([w + 1 for w in net.layers[-1].get_weights()])
@@ -143,8 +145,9 @@ def test_a_size_cuts_the_grid_down(study):
 
 def test_small_figures_do_not_overwrite_the_full_ones(study):
     small = Study(study.path, "tiny", "small")
-    assert study.figure_path("image_3") == study.folder / "figures" / "tiny" / "image_3.png"
-    assert small.figure_path("image_3").parent != study.figure_path("image_3").parent
+    full_path = study.figure_path("image_3")
+    assert full_path == study.folder / "output" / "figures" / "tiny" / "image_3.png"
+    assert small.figure_path("image_3").parent != full_path.parent
     assert study.figure_title("image_3") == "Outputs (Image 3 of the post)"
 
 
@@ -153,7 +156,7 @@ def test_small_figures_do_not_overwrite_the_full_ones(study):
     [
         (lambda s: s.maps("nothing"), "grid must be one of"),
         (lambda s: s.figure_path("nothing"), "figure must be one of"),
-        (lambda s: Study(s.path, "huge").declared, "net must be one of"),
+        (lambda s: Study(s.path, "huge").declared, "name must be one of"),
         (lambda s: Study(s.path, "tiny", "huge").declared, "size must be one of"),
     ],
 )
@@ -163,7 +166,7 @@ def test_what_is_not_declared_is_named(study, call, says):
 
 
 def test_figures_need_not_be_declared(study):
-    study.path.write_text(EXPERIMENT.replace("[figures.image_3]", "[elsewhere]"))
+    study.path.write_text(re.sub(r"\[figures.image_3\]\n.*\n.*\n", "", STUDY))
     assert study.spec("out").units == (0, 1)
     with pytest.raises(ValueError, match="figure must be one of"):
         study.figure_path("image_3")
@@ -185,20 +188,31 @@ def test_results_open_as_a_tree_unread(study):
 
 def test_results_that_are_not_all_stored_are_counted(study):
     study.run(("conv",), progress=False)
-    with pytest.raises(FileNotFoundError, match="2 of 2 maps of grid 'out' of net 'tiny'"):
+    with pytest.raises(FileNotFoundError, match="2 of 2 maps of grid 'out' of 'tiny'"):
         open_results(study.path)
 
 
-def test_an_experiment_that_is_none_is_named(study, tmp_path):
-    with pytest.raises(ValueError, match="experiment must be a TOML file"):
+def test_a_file_that_is_no_study_is_named(study, tmp_path):
+    with pytest.raises(ValueError, match="study must be a TOML file"):
         open_results(tmp_path / "nothing.toml")
-    study.path.write_text("[nets.tiny]")
-    with pytest.raises(ValueError, match=r"needs a table \[grids\]"):
-        open_results(study.path)
+    for text, words in (
+        ("[models.tiny]", r"needs a table \[grids\]"),
+        (STUDY.replace("[sizes.", "[size."), r"tables must be of .*got \['size'\]"),
+        (STUDY.replace("main =", "other ="), r"\[models.tiny\] needs the key 'main'"),
+    ):
+        study.path.write_text(text)
+        with pytest.raises(ValueError, match=words):
+            open_results(study.path)
+
+
+def test_the_older_name_of_the_table_of_models_is_read(study):
+    before = read_study(study.path)
+    study.path.write_text(STUDY.replace("[models.", "[nets."))
+    assert read_study(study.path) == before
 
 
 def test_the_command_runs_every_grid_of_every_net(study, capsys):
-    code = study.main([str(study.path), "--size", "small"])
+    code = main([str(study.path), "--size", "small"])
     assert code == 0
     assert "tiny: 6 maps in 2 files" in capsys.readouterr().out
     assert len(open_results(study.path, size="small").leaves) == 2
@@ -207,10 +221,10 @@ def test_the_command_runs_every_grid_of_every_net(study, capsys):
 def test_the_command_says_what_is_wrong(study, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     for wrong, says in (
-        (["--net", "huge"], "net must be one of ['tiny'], got 'huge'"),
+        (["--model", "huge"], "name must be one of ['tiny'], got 'huge'"),
         (["--results", str(tmp_path / "file" / "x")], "file/x must be a folder"),
     ):
-        assert study.main([str(study.path), *wrong]) == 1
+        assert main([str(study.path), *wrong]) == 1
         assert says in capsys.readouterr().err
 
 
@@ -219,14 +233,14 @@ def test_an_interrupted_command_says_so(study, monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(maps, "compute", interrupted)
-    assert study.main([str(study.path)]) == 130
+    assert main([str(study.path)]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_the_whole_grid_of_experiment_1_is_declared():
     whole = Path(__file__).parent.parent.parent / "experiments" / "experiment1" / "whole.toml"
-    for net in study.read_experiment(whole)["nets"]:
-        specs = [Study(whole, net).spec(grid) for grid in Study(whole, net).declared["grids"]]
+    for name in read_study(whole).models:
+        specs = [Study(whole, name).spec(grid) for grid in read_study(whole).grids]
         assert [len(spec.units) for spec in specs] == [32, 32, 64, 64, 32, 2]
         assert {spec.tv_weights for spec in specs} == {tuple(10.0**k for k in range(-5, 4))}
         assert {spec.seeds for spec in specs} == {(0, 1, 2)}

@@ -8,37 +8,37 @@ from helpers.models import cutting
 from helpers.units import census, redundancy
 from helpers.units.responses import measure_responses
 
-FACES, NET = images(), bank()
-RESPONSES = measure_responses(NET, FACES, "bank", progress=False)
-CENSUS = census.census(RESPONSES, selective_for="left")
+IMAGES, MODEL = images(), bank()
+RESPONSES = measure_responses(MODEL, IMAGES, "bank", progress=False)
+CENSUS = census.unit_census(RESPONSES, selective_for="left")
 
 
 def test_responses_of_an_edge_by_hand():
     left = RESPONSES.isel(image=1, unit=EDGE)
     step, side = 4 * 0.3, SIZE - 2
-    assert float(left["most"]) == pytest.approx(step, rel=1e-4)
+    assert float(left["max"]) == pytest.approx(step, rel=1e-4)
     assert float(left["activation"]) == pytest.approx(2 * step / side, rel=1e-4)
-    assert int(left["most_column"]) == SIZE // 2 - 2 and int(left["most_row"]) == 0
+    assert int(left["max_column"]) == SIZE // 2 - 2 and int(left["max_row"]) == 0
     always = RESPONSES.isel(image=1, unit=ALWAYS_ON)
-    assert float(always["least"]) == pytest.approx(2 - step / 100, rel=1e-5)
-    assert int(always["least_column"]) == SIZE // 2 - 2 and int(always["least_row"]) == 0
-    assert str(left["label"].values) == "left" and str(left["person"].values) == "person0"
-    brightness = float(FACES.images[1].mean()) * 255
+    assert float(always["min"]) == pytest.approx(2 - step / 100, rel=1e-5)
+    assert int(always["min_column"]) == SIZE // 2 - 2 and int(always["min_row"]) == 0
+    assert str(left["label"].values) == "left" and str(left["group"].values) == "person0"
+    brightness = float(IMAGES.images[1].mean()) * 255
     assert float(left["brightness"]) == pytest.approx(brightness, rel=1e-5)
 
 
 def test_responses_before_the_activation_and_of_a_dense_layer():
-    before = measure_responses(NET, FACES, "bank", objective="pre-activation", progress=False)
+    before = measure_responses(MODEL, IMAGES, "bank", objective="pre-activation", progress=False)
     assert float(before["activation"].sel(unit=DEAD).max()) < -90
-    dense = measure_responses(NET, FACES, "decide", progress=False, batch=5)
+    dense = measure_responses(MODEL, IMAGES, "decide", progress=False, batch=5)
     np.testing.assert_allclose(dense["activation"].sum("unit"), 1, rtol=1e-5)
-    np.testing.assert_array_equal(dense["most"], dense["activation"])
-    assert int(dense["most_row"].max()) == int(dense["most_column"].max()) == 0
+    np.testing.assert_array_equal(dense["max"], dense["activation"])
+    assert int(dense["max_row"].max()) == int(dense["max_column"].max()) == 0
 
 
 def test_responses_of_a_unit_less_the_others():
     logits, contrast = (
-        measure_responses(NET, FACES, "decide", objective=name, progress=False)["activation"]
+        measure_responses(MODEL, IMAGES, "decide", objective=name, progress=False)["activation"]
         for name in ("pre-activation", "pre-activation minus others")
     )
     np.testing.assert_allclose(
@@ -49,17 +49,17 @@ def test_responses_of_a_unit_less_the_others():
 def test_each_planted_unit_is_what_it_was_planted_as():
     assert CENSUS["dead"].values.tolist() == [u == DEAD for u in range(6)]
     assert set(np.flatnonzero(CENSUS["always_on"])) == {ALWAYS_ON, LIGHT, TWIN}
-    assert float(CENSUS["light"].sel(unit=LIGHT)) == pytest.approx(1, abs=1e-3)
-    assert np.isnan(CENSUS["light"].sel(unit=DEAD))
+    assert float(CENSUS["brightness_correlation"].sel(unit=LIGHT)) == pytest.approx(1, abs=1e-3)
+    assert np.isnan(CENSUS["brightness_correlation"].sel(unit=DEAD))
     assert float(CENSUS["selectivity"].sel(unit=EDGE)) == 1
     assert float(CENSUS["selectivity"].sel(unit=DEAD)) == 0.5
     assert float(CENSUS["class_selectivity"].sel(unit=EDGE)) > 0.99
-    assert abs(float(CENSUS["light"].sel(unit=EDGE))) < 0.9
+    assert abs(float(CENSUS["brightness_correlation"].sel(unit=EDGE))) < 0.9
 
 
 def test_apoz_by_hand():
     positive = xr.DataArray([[0.5, 0.0], [0.25, 0.0]], dims=("image", "unit"))
-    found = census.census(
+    found = census.unit_census(
         RESPONSES.isel(image=slice(2), unit=slice(2)).assign(positive=positive),
         selective_for="left",
     )
@@ -76,12 +76,12 @@ def test_selectivity_is_mann_whitneys_u():
 
 def test_selective_for_a_class_that_is_not_there():
     with pytest.raises(ValueError, match="selective_for .*'left', 'not left'.*'up'"):
-        census.census(RESPONSES, selective_for="up")
+        census.unit_census(RESPONSES, selective_for="up")
 
 
 def test_activation_correlation_against_numpy():
-    found = redundancy.activation_correlation(NET, FACES, "bank", batch=7, progress=False)
-    outputs = cutting.at_layer(NET, "bank").predict(FACES.images * 255, verbose=0).reshape(-1, 6)
+    found = redundancy.activation_correlation(MODEL, IMAGES, "bank", batch=7, progress=False)
+    outputs = cutting.at_layer(MODEL, "bank").predict(IMAGES.images * 255, verbose=0).reshape(-1, 6)
     with np.errstate(invalid="ignore"):
         expected = np.corrcoef(outputs.T.astype("float64"))
     alive = [u for u in range(6) if u != DEAD]
@@ -111,8 +111,8 @@ def test_effective_rank_by_hand():
 
 
 def test_effective_rank_is_that_of_the_standardised_activations():
-    draw = np.random.default_rng(0)
-    activations = draw.normal(size=(500, 5)) @ draw.normal(size=(5, 5))
+    rng = np.random.default_rng(0)
+    activations = rng.normal(size=(500, 5)) @ rng.normal(size=(5, 5))
     standard = (activations - activations.mean(0)) / activations.std(0)
     s = np.linalg.svd(standard, compute_uv=False)
     p = s / s.sum()
@@ -126,10 +126,10 @@ def test_clusters_by_hand():
     assert redundancy.clusters(square([[1.0]])).values.tolist() == [1]
 
 
-def test_twins_by_hand():
+def test_the_most_correlated_unit_by_hand():
     nan = np.nan
-    found = redundancy.twins(
+    found = redundancy.most_correlated_unit(
         square([[1, 0.2, 0.9, nan], [0.2, 1, 0.1, nan], [0.9, 0.1, 1, nan], [nan] * 4])
     )
-    assert found["twin"].values.tolist() == [2, 0, 0, -1]
-    np.testing.assert_array_equal(found["twin_correlation"], [0.9, 0.2, 0.9, nan])
+    assert found["most_correlated_unit"].values.tolist() == [2, 0, 0, -1]
+    np.testing.assert_array_equal(found["max_correlation"], [0.9, 0.2, 0.9, nan])

@@ -1,6 +1,7 @@
 /** A table of maps, each a button that chooses it; arrow keys go from map to map. */
 function render({ model, el }) {
   const table = document.createElement("table");
+  const caption = document.createElement("caption");
   el.classList.add("happymaps", "happymaps-grid");
   el.append(table);
   let buttons = [];
@@ -13,15 +14,15 @@ function render({ model, el }) {
     buttons = rows.map((_, i) => columns.map((_, j) => button(i, j)));
     const body = rows.map((name, i) => {
       const line = document.createElement("tr");
-      const cells = buttons[i].map((one) => {
+      const cells = buttons[i].map((button) => {
         const cell = document.createElement("td");
-        cell.append(one);
+        cell.append(button);
         return cell;
       });
       line.append(heading(name, "row"), ...cells);
       return line;
     });
-    table.replaceChildren(...(columns.length ? [head, ...body] : []));
+    table.replaceChildren(...(columns.length ? [caption, head, ...body] : []));
     fill();
   }
   function heading(name, scope) {
@@ -47,28 +48,30 @@ function render({ model, el }) {
     return made;
   }
   function fill() {
+    caption.textContent = model.get("caption");
+    table.classList.toggle("happymaps-stale", model.get("is_stale"));
     const cells = model.get("cells");
     const chosen = String(model.get("chosen"));
     buttons.forEach((line, i) =>
-      line.forEach((one, j) => {
+      line.forEach((button, j) => {
         const cell = cells[i]?.[j];
-        const image = one.firstChild;
-        one.disabled = !cell;
+        const image = button.firstChild;
+        button.disabled = !cell;
         image.hidden = !cell;
         image.alt = cell ? cell.name : "";
         if (cell && image.src !== cell.src) image.src = cell.src;
         image.width = model.get("width");
-        one.style.minHeight = one.style.minWidth = `${model.get("width")}px`;
-        one.setAttribute("aria-pressed", String(chosen === String([i, j])));
+        button.style.minHeight = button.style.minWidth = `${model.get("width")}px`;
+        button.setAttribute("aria-pressed", String(chosen === String([i, j])));
       }),
     );
   }
   model.on("change:rows change:columns", build);
-  model.on("change:cells change:chosen change:width", fill);
+  model.on("change:cells change:chosen change:width change:caption change:is_stale", fill);
   build();
   return () => {
     model.off("change:rows change:columns", build);
-    model.off("change:cells change:chosen change:width", fill);
+    model.off("change:cells change:chosen change:width change:caption change:is_stale", fill);
   };
 }
 export default { render };

@@ -1,4 +1,4 @@
-/** What happens, said to everybody: a live region that stays in the page, and a progress bar. */
+/** A live region that stays in the page, and a progress bar. */
 function render({ model, el }) {
   const bar = document.createElement("progress");
   const text = document.createElement("div");

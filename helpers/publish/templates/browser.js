@@ -1,6 +1,5 @@
 "use strict";
-// Browse stored maps: every picture is a tile of a sheet, `maps` says which map each tile is.
-const GRID = ["unit", "tv_weight", "lp_weight", "seed"];
+// Browse stored maps: every image is a tile of a sheet, `maps` says which map each tile is.
 const SHORT = { unit: "unit", tv_weight: "TV", lp_weight: "LP", seed: "seed" };
 const LEGENDS = { unit: "Unit", tv_weight: "TV weight", lp_weight: "LP weight", seed: "Seed" };
 
@@ -10,29 +9,31 @@ class Browser {
     root.querySelector(".plain").remove();
     const read = (name) => JSON.parse(root.querySelector(`script.${name}`).textContent);
     this.sweeps = read("stored");
+    this.fields = this.sweeps[0].fields;
+    this.grid = Object.keys(this.fields);
     const first = read("first");
-    this.net = root.querySelector("[name=net]");
+    this.model = root.querySelector("[name=model]");
     this.sweep = root.querySelector("[name=sweep]");
-    fill(this.net, [...new Set(this.sweeps.map((sweep) => sweep.net))].map((net) => [net, net]));
-    if (this.sweeps.some((sweep) => sweep.net === first.net)) this.net.value = first.net;
-    this.net.addEventListener("change", () => this.chooseNet({}));
+    fill(this.model, [...new Set(this.sweeps.map((sweep) => sweep.model))].map((model) => [model, model]));
+    if (this.sweeps.some((sweep) => sweep.model === first.model)) this.model.value = first.model;
+    this.model.addEventListener("change", () => this.chooseModel({}));
     this.sweep.addEventListener("change", () => this.chooseSweep(this.chosen));
-    this.chooseNet(first);
+    this.chooseModel(first);
   }
 
-  chooseNet(wanted) {
-    const offered = this.sweeps.filter((sweep) => sweep.net === this.net.value);
+  chooseModel(wanted) {
+    const offered = this.sweeps.filter((sweep) => sweep.model === this.model.value);
     fill(this.sweep, offered.map((sweep) => [this.sweeps.indexOf(sweep), sweep.title]));
-    const found = offered.find((sweep) => sweep.layer === wanted.layer) ?? offered[0];
-    this.sweep.value = this.sweeps.indexOf(found);
+    const sweep = offered.find((sweep) => sweep.layer === wanted.layer) ?? offered[0];
+    this.sweep.value = this.sweeps.indexOf(sweep);
     this.chooseSweep(wanted);
   }
 
   chooseSweep(wanted) {
     this.now = this.sweeps[this.sweep.value];
-    const keys = this.now.maps.map((map) => Object.fromEntries(GRID.map((dim, i) => [dim, map[i]])));
+    const keys = this.now.maps.map((map) => Object.fromEntries(this.grid.map((dim, i) => [dim, map[i]])));
     this.values = Object.fromEntries(
-      GRID.map((dim) => [dim, [...new Set(keys.map((key) => key[dim]))].sort((a, b) => a - b)])
+      this.grid.map((dim) => [dim, [...new Set(keys.map((key) => key[dim]))].sort((a, b) => a - b)])
     );
     this.tiles = new Map(keys.map((key, tile) => [nameOf(key), tile]));
     this.keys = keys;
@@ -41,8 +42,8 @@ class Browser {
   }
 
   // The stored map that agrees with what is wanted in the dims that matter most, which come first
-  // in `order`; among equals one whose search had a gradient to follow.
-  nearest(wanted, order = GRID) {
+  // in `order`; among equals one that had a gradient to follow.
+  nearest(wanted, order = this.grid) {
     const scores = this.keys.map((key, tile) =>
       order.reduce(
         (sum, dim, i) => sum + (key[dim] === wanted[dim]) * 2 ** (order.length - i),
@@ -53,22 +54,22 @@ class Browser {
   }
 
   choose(dim, value) {
-    this.chosen = this.nearest({ ...this.chosen, [dim]: value }, [dim, ...GRID.filter((d) => d !== dim)]);
+    this.chosen = this.nearest({ ...this.chosen, [dim]: value }, [dim, ...this.grid.filter((d) => d !== dim)]);
     this.draw();
   }
 
   draw() {
-    for (const dim of GRID) this.drawChoice(dim);
+    for (const dim of this.grid) this.drawChoice(dim);
     const tile = this.tiles.get(nameOf(this.chosen));
-    const [raw, shown, atSeed, gradient] = this.now.maps[tile].slice(GRID.length);
-    const which = GRID.map((dim) => `${SHORT[dim]} ${this.chosen[dim]}`).join(", ");
-    const title = `${this.now.kind} of ${this.now.layer} (${this.now.objective}), ${which}`;
-    const picture = this.root.querySelector("figure .map");
-    this.paint(picture, tile);
-    picture.setAttribute("aria-label", title);
+    const [raw, shown, atSeed, gradient] = this.now.maps[tile].slice(this.grid.length);
+    const which = this.grid.map((dim) => `${SHORT[dim]} ${this.chosen[dim]}`).join(", ");
+    const title = `${this.now.name} of ${this.now.layer} (${this.now.objective}), ${which}`;
+    const image = this.root.querySelector("figure .map");
+    this.paint(image, tile);
+    image.setAttribute("aria-label", title);
     this.root.querySelector("[role=status]").textContent =
-      `${title}: ${this.now.objective} ${raw} on the raw map, ${shown} as shown, ${atSeed} at the seed input.` +
-      (gradient === 0 ? " No gradient at the seed input: the search had nothing to follow." : "");
+      `${title}: ${this.now.objective} ${raw} on the raw map, ${shown} on the displayed map, ${atSeed} at the seed input.` +
+      (gradient === 0 ? " No gradient at the seed input: the regularizers act alone." : "");
     this.root.querySelector(".spec").textContent = this.spec();
   }
 
@@ -76,9 +77,9 @@ class Browser {
     const group = this.root.querySelector(`fieldset[data-dim=${dim}]`);
     group.hidden = this.values[dim].length < 2 && dim !== "unit";
     const held = dim === "unit" ? "tv_weight" : "unit";
-    const pictured = dim === "unit" || dim === "tv_weight";
+    const hasImages = dim === "unit" || dim === "tv_weight";
     group.querySelector("legend").textContent =
-      LEGENDS[dim] + (pictured ? ` (maps at ${SHORT[held]} ${this.chosen[held]})` : "");
+      LEGENDS[dim] + (hasImages ? ` (maps at ${SHORT[held]} ${this.chosen[held]})` : "");
     const focused = group.contains(document.activeElement);
     const tiles = this.values[dim].map((value) => {
       const tile = this.tiles.get(nameOf({ ...this.chosen, [dim]: value }));
@@ -86,10 +87,10 @@ class Browser {
       const input = make("input");
       Object.assign(input, { type: "radio", name: `${dim}-${this.root.id}`, value });
       input.checked = value === this.chosen[dim];
-      input.disabled = pictured && tile === undefined;
+      input.disabled = hasImages && tile === undefined;
       input.addEventListener("change", () => this.choose(dim, value));
       label.append(input);
-      if (pictured) label.append(this.paint(make("span", "map"), tile));
+      if (hasImages) label.append(this.paint(make("span", "map"), tile));
       label.append(`${SHORT[dim]} ${value}`);
       return label;
     });
@@ -113,17 +114,17 @@ class Browser {
   }
 
   spec() {
-    const lists = { units: "unit", tv_weights: "tv_weight", lp_weights: "lp_weight", seeds: "seed" };
+    const lists = Object.fromEntries(this.grid.map((dim) => [this.fields[dim], dim]));
     return this.now.toml.replace(/^(\w+) = \[.*\]$/gm, (line, key) =>
       key in lists ? `${key} = [${this.chosen[lists[key]]}]` : line
     );
   }
 }
 
-const nameOf = (key) => GRID.map((dim) => key[dim]).join(" ");
+const nameOf = (key) => Object.values(key).join(" ");
 
-function make(kind, className = "") {
-  return Object.assign(document.createElement(kind), { className });
+function make(tag, className = "") {
+  return Object.assign(document.createElement(tag), { className });
 }
 
 function fill(select, options) {

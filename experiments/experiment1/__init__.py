@@ -1,0 +1,1 @@
+"""The post's experiment: its network, its statements, its riddles."""

@@ -1,0 +1,673 @@
+"""Files of Keras 1 and 2 as Keras 3 models: the same layers built anew, and their weights.
+
+Keras 3 refuses or misreads many of them: options it does not know, operations of TensorFlow in the
+graph, weights of frozen nested models, names with a slash, policies. Nothing here runs code from a
+file, unless it is trusted.
+"""
+
+import inspect
+import io
+import json
+import re
+import zipfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+from keras import layers, ops
+
+from helpers.models.lambdas import Arithmetic, arithmetic
+
+MODELS = ("Functional", "Model", "Sequential")
+RENAMED = {
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "SyncBatchNormalization": "BatchNormalization",
+    "Convolution1D": "Conv1D",
+    "Convolution2D": "Conv2D",
+    "Convolution2DTranspose": "Conv2DTranspose",
+    "AtrousConvolution2D": "Conv2D",
+    "Deconvolution2D": "Conv2DTranspose",
+    "SeparableConvolution2D": "SeparableConv2D",
+    "CuDNNLSTM": None,
+    "CuDNNGRU": None,
+}
+KERAS_1_OPTIONS = {
+    "nb_filter": "filters", "output_dim": "units", "p": "rate", "border_mode": "padding",
+    "subsample": "strides", "subsample_length": "strides", "stride": "strides",
+    "filter_length": "kernel_size", "pool_length": "pool_size", "bias": "use_bias",
+    "sigma": "stddev", "atrous_rate": "dilation_rate",
+}  # fmt: skip
+MERGES = {
+    "concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average", "max": "Maximum",
+}  # fmt: skip
+WITHOUT_MEANING = (
+    "activity_regularizer", "adjustment", "auto_cast", "batch_input_shape", "build_config",
+    "fused", "implementation", "init", "inner_init", "input_dim", "input_dtype", "input_length",
+    "input_shape", "key_shape", "mode", "module", "noise_shape", "optional", "query_shape",
+    "ragged", "registered_name", "renorm_clipping", "renorm_momentum", "rng_type", "sparse",
+    "synchronized", "time_major", "trainable", "value_shape", "virtual_batch_size",
+)  # fmt: skip
+"""Options of Keras 1 or 2 that change nothing of what a loaded model computes."""
+
+
+def is_legacy(path: Path) -> bool:
+    """Whether a file is of Keras 1 or 2: what it says of its version, or that it says nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            version = json.loads(archive.read("metadata.json"))["keras_version"]
+    else:
+        with h5py.File(path) as file:
+            version = _text(file.attrs.get("keras_version", "1"))
+    return int(version.split(".")[0]) < 3
+
+
+def read_legacy(path: Path, *, trusted: bool) -> keras.Model:
+    """Read a model of Keras 1 or 2.
+
+    Args:
+        path: an HDF5 file, or a `.keras` archive of Keras 2.
+        trusted: run code that the file holds.
+
+    Raises:
+        ValueError: it needs a class, an operation or an option that is not known, or code of a
+            file that is not trusted, or its weights do not fit.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read("config.json"))
+            weights = io.BytesIO(archive.read("model.weights.h5"))
+        builder = _Builder(trusted, first_version=2)
+        model = builder.model(config["class_name"], config["config"])
+        with h5py.File(weights) as file:
+            _set_from_archive(builder, model, file)
+        return model
+    with h5py.File(path) as file:
+        saved = json.loads(_text(file.attrs["model_config"]))
+        version = int(_text(file.attrs.get("keras_version", "1")).split(".")[0])
+        builder = _Builder(trusted, first_version=version)
+        model = builder.model(saved["class_name"], saved["config"], name=path.stem)
+        _set_from_hdf5(builder, model, file["model_weights"])
+    return model
+
+
+class _Builder:
+    """Makes layers of configurations, and remembers what the file calls them."""
+
+    def __init__(self, trusted: bool, first_version: int):
+        self.trusted, self.version = trusted, first_version
+        self.names: dict[int, str] = {}
+        self.kinds: dict[int, str] = {}
+        self.kept: list = []  # alive, so that ids stay theirs
+
+    def model(self, kind: str, config, name: str = "model") -> keras.Model:
+        """A model, weights not yet set."""
+        if kind == "Sequential":
+            model = self._sequential(config, name)
+        elif kind in MODELS or "layers" in config:
+            model = self._functional(config)
+        else:
+            raise ValueError(
+                f"the model is subclassed ({kind}), and the file does not hold its code: build it"
+                " in code, model.load_weights(path), and pass the model"
+            )
+        return self._known(model, model.name, kind)
+
+    def _sequential(self, config, name: str) -> keras.Model:
+        listed = config if isinstance(config, list) else config["layers"]
+        options = {} if isinstance(config, list) else config
+        first = listed[0]["config"]
+        shape = first.get("batch_input_shape") or options.get("build_input_shape")
+        if shape is None and first.get("input_dim"):
+            shape = [None, first["input_dim"]]
+        if listed[0]["class_name"] == "InputLayer":
+            shape, listed = first.get("batch_input_shape") or first["batch_shape"], listed[1:]
+        stack = [self.layer(one["class_name"], one["config"]) for one in listed]
+        dtype = _dtype(first.get("dtype"), "input") or "float32"
+        start = [keras.Input(batch_shape=shape, dtype=dtype)] if shape is not None else []
+        return keras.Sequential([*start, *stack], name=_legal(options.get("name", name)))
+
+    def _functional(self, config: dict) -> keras.Model:
+        calls: dict[str, list] = defaultdict(list)
+        made, waiting = {}, []
+        for one in config["layers"]:
+            name = one.get("name") or one["config"]["name"]
+            kind, options = one["class_name"], one["config"]
+            if kind == "InputLayer":
+                shape = options.get("batch_input_shape") or options.get("batch_shape")
+                dtype = _dtype(options.get("dtype"), "input") or "float32"
+                x = keras.Input(batch_shape=shape, dtype=dtype, name=_legal(name))
+                calls[name].append([x])
+                continue
+            made[name] = self.layer(kind, options)
+            first = 1 if kind in MODELS else 0
+            waiting += [
+                (name, first + i, node) for i, node in enumerate(one.get("inbound_nodes", []))
+            ]
+            calls[name] += [None] * first
+        while waiting:
+            ready = [
+                call
+                for call in waiting
+                if len(calls[call[0]]) == call[1] and self._is_there(call[2], calls)
+            ]
+            if not ready:
+                raise ValueError(f"the graph of the model cannot be followed at {waiting[0][0]!r}")
+            for call in ready:
+                name, _, node = call
+                calls[name].append(keras.tree.flatten(_called(made[name], node, calls)))
+                waiting.remove(call)
+        inputs = keras.tree.map_structure(lambda x: x, _ends(config["input_layers"], calls))
+        outputs = _ends(config["output_layers"], calls)
+        return keras.Model(inputs, outputs, name=_legal(config.get("name", "model")))
+
+    def _is_there(self, node, calls) -> bool:
+        return all(
+            len(calls[name]) > index and calls[name][index] is not None
+            for name, index in _references(node, calls)
+        )
+
+    def layer(self, kind: str, config: dict):
+        """A layer, or a function of tensors for an operation of TensorFlow."""
+        name = config.get("name", kind)
+        if kind in MODELS:
+            return self.model(kind, config)
+        if kind in ("TFOpLambda", "SlicingOpLambda"):
+            function = config["function"]
+            if function not in OPERATIONS:
+                raise ValueError(
+                    f"operation tf.{function} in its graph is none that is read here: save it again"
+                    " with a Keras layer instead"
+                )
+            return OPERATIONS[function]
+        if kind == "Lambda":
+            layer = self._lambda(config)
+        elif kind == "Merge":
+            concat = {"axis": config.get("concat_axis", -1)} if config["mode"] == "concat" else {}
+            layer = getattr(layers, MERGES[config["mode"]])(name=_legal(name), **concat)
+        elif kind == "ThresholdedReLU":
+            layer = _ThresholdedReLU(float(np.asarray(_plain(config["theta"]))), name=_legal(name))
+        else:
+            layer = self._of_class(kind, config)
+        return self._known(layer, name, kind)
+
+    def _of_class(self, kind: str, config: dict):
+        kind_now = RENAMED.get(kind, kind)
+        registered = keras.saving.get_registered_object(config.get("registered_name") or kind)
+        if registered is None:
+            registered = keras.saving.get_custom_objects().get(kind)
+        cls = registered or (getattr(layers, kind_now, None) if kind_now else None)
+        if cls is None:
+            raise ValueError(unknown_class(kind))
+        name = config.get("name", kind)
+        if registered is not None and registered.__module__.split(".")[0] != "keras":
+            return cls.from_config(dict(config))
+        options = dict(config)
+        inner = options.pop("layer", None)
+        if self.version < 2:
+            options = _of_keras_1(kind, options)
+        options = {
+            key: _option(name, key, value) for key, value in options.items() if value is not None
+        }
+        options = _accepted(cls, name, options)
+        wrapped = [] if inner is None else [self.layer(inner["class_name"], inner["config"])]
+        layer = cls(*wrapped, **options)
+        layer.trainable = config.get("trainable", True)
+        return layer
+
+    def _lambda(self, config: dict) -> layers.Layer:
+        name = _legal(config["name"])
+        program = arithmetic(config["function"])
+        if program is not None and not config.get("arguments"):
+            return Arithmetic(program, name=name)
+        if not self.trusted:
+            raise ValueError(f"its Lambda layer {name!r} holds Python code that must be trusted")
+        function = config["function"]
+        if isinstance(function, list):
+            code = dict(zip(("code", "defaults", "closure"), function, strict=True))
+            function = {"class_name": "__lambda__", "config": code}
+        options = {"name": name, "function": function, "arguments": config.get("arguments", {})}
+        with keras.saving.custom_object_scope({}):
+            return layers.Lambda.from_config(options, safe_mode=False)
+
+    def _known(self, layer, name: str, kind: str):
+        self.names[id(layer)], self.kinds[id(layer)] = name, kind
+        self.kept.append(layer)
+        return layer
+
+
+def unknown_class(kind: str) -> str:
+    """What to say of a class that is none of Keras's."""
+    return (
+        f"class or function {kind!r} is not one of Keras: define it, decorated with"
+        f" @keras.saving.register_keras_serializable(name={kind!r}), before the file is loaded"
+    )
+
+
+@keras.saving.register_keras_serializable("happymaps")
+class _ThresholdedReLU(layers.Layer):
+    """Keras 2's layer: x where it is above theta, else 0."""
+
+    def __init__(self, theta: float, **options):
+        super().__init__(**options)
+        self.theta = theta
+
+    def call(self, x):
+        return x * ops.cast(x > self.theta, x.dtype)
+
+    def get_config(self):
+        return super().get_config() | {"theta": self.theta}
+
+
+@keras.saving.register_keras_serializable("happymaps")
+def keras_2_hard_sigmoid(x):
+    """Keras 2's `hard_sigmoid`, 0.2 x + 0.5 within 0..1; Keras 3 has x / 6 + 0.5."""
+    return ops.clip(0.2 * x + 0.5, 0, 1)
+
+
+# --- options
+
+
+def _option(name: str, key: str, value):
+    """An option's value as Keras 3 takes it."""
+    if key == "dtype":
+        return _dtype(value, name)
+    if key.endswith(("_regularizer", "_constraint")):
+        return None
+    if key.endswith("_initializer"):
+        return _initializer(value)
+    if key == "axis" and isinstance(value, list) and len(value) == 1:
+        return value[0]
+    if key == "name":
+        return _legal(value)
+    if key in ("activation", "recurrent_activation"):
+        return _activation(value)
+    return _plain(value)
+
+
+def _activation(value):
+    name = value if isinstance(value, str) else value.get("class_name")
+    if name == "hard_sigmoid":
+        return keras_2_hard_sigmoid
+    if isinstance(value, dict):
+        inner = value.get("config")
+        name = inner if isinstance(inner, str) else name
+        if isinstance(inner, dict) and hasattr(layers, name):
+            kind = getattr(layers, name)
+            options = {k: _option(name, k, v) for k, v in inner.items() if v is not None}
+            return kind(**_accepted(kind, name, options))
+    try:
+        return keras.activations.get(name)
+    except (ValueError, TypeError):
+        raise ValueError(unknown_class(name)) from None
+
+
+def _initializer(value):
+    try:
+        if isinstance(value, dict):
+            options = {k: v for k, v in value.get("config", {}).items() if k != "dtype"}
+            return getattr(keras.initializers, value["class_name"])(**options)
+        return keras.initializers.get(value)
+    except (AttributeError, TypeError, ValueError):
+        return None
+
+
+def _dtype(value, name: str):
+    """A dtype or a policy's name."""
+    if isinstance(value, dict):
+        value = value["config"].get("name") or value["config"].get("dtype")
+    return value
+
+
+def _plain(value):
+    """A value, out of the box that Keras 2 put NumPy numbers in."""
+    if isinstance(value, dict) and "value" in value and "type" in value:
+        return value["value"]
+    return value
+
+
+def _accepted(cls: type, name: str, options: dict) -> dict:
+    known = set()
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters.values()
+            known.update(parameter.name for parameter in parameters)
+            if all(parameter.kind != parameter.VAR_KEYWORD for parameter in parameters):
+                break
+    if cls is layers.LeakyReLU and "alpha" in options:
+        options["negative_slope"] = options.pop("alpha")
+    kept = {}
+    for key, value in options.items():
+        if key in known - {"kwargs", "self"} and key not in ("batch_input_shape", "input_shape"):
+            if value is not None:
+                kept[key] = value
+        elif value and not _is_without_meaning(key, value):
+            raise ValueError(f"layer {name!r} ({cls.__name__}) has {key}={value!r}, not in Keras 3")
+    return kept
+
+
+def _is_without_meaning(key: str, value) -> bool:
+    is_one_group = key == "groups" and value == 1
+    return key in WITHOUT_MEANING or key.endswith("_initializer") or is_one_group
+
+
+def _of_keras_1(kind: str, config: dict) -> dict:
+    options = {KERAS_1_OPTIONS.get(key, key): value for key, value in config.items()}
+    if "nb_row" in options:
+        options["kernel_size"] = (options.pop("nb_row"), options.pop("nb_col"))
+    ordering = options.pop("dim_ordering", None)
+    if ordering == "th":
+        raise ValueError("its images are channels-first (dim_ordering 'th')")
+    if options.get("mode") == 1 and kind == "BatchNormalization":
+        raise ValueError(f"layer {options['name']!r} normalises by sample (mode 1), not in Keras 3")
+    for key in [key for key in options if key.startswith(("W_", "b_"))]:
+        del options[key]
+    if kind == "Deconvolution2D":
+        options.pop("output_shape", None)
+    return options
+
+
+def _legal(name: str) -> str:
+    return name.replace("/", ".")
+
+
+def _text(value) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+# --- the graph
+
+
+def _references(node, calls) -> Iterator[tuple[str, int]]:
+    """(layer, number of its call) of all tensors that a saved call takes."""
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from _references(value, calls)
+    elif isinstance(node, list | tuple):
+        if _is_reference(node):
+            if node[0] != "_CONSTANT_VALUE":
+                yield node[0], node[1]
+            for part in node[2:]:
+                yield from _references(part, calls)
+        else:
+            for part in node:
+                yield from _references(part, calls)
+
+
+def _is_reference(value) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) in (3, 4)
+        and isinstance(value[0], str)
+        and isinstance(value[1], int)
+    )
+
+
+def _tensors(value, calls):
+    """A saved argument with tensors in place of references."""
+    if _is_reference(value):
+        name, index, which = value[:3]
+        return _plain(which) if name == "_CONSTANT_VALUE" else calls[name][index][which]
+    if isinstance(value, list):
+        return [_tensors(part, calls) for part in value]
+    return _plain(value)
+
+
+def _called(layer: Callable, node, calls):
+    entries = [node] if _is_reference(node) else node
+    options = {}
+    for entry in entries:
+        options |= entry[3] if len(entry) > 3 else {}
+    options = {
+        key: _tensors(value, calls)
+        for key, value in options.items()
+        if key not in ("training", "name") and value is not None
+    }
+    tensors = [_tensors(entry[:3], calls) for entry in entries]
+    single = _is_reference(node) or len(tensors) == 1
+    return layer(tensors[0] if single else tensors, **options)
+
+
+def _ends(listed, calls):
+    if isinstance(listed, dict):
+        return {key: _ends(value, calls) for key, value in listed.items()}
+    if _is_reference(listed):
+        return _tensors(listed, calls)
+    ends = [_ends(one, calls) for one in listed]
+    return ends[0] if len(ends) == 1 else ends
+
+
+def _sliced(x, slice_spec):
+    parts = []
+    for part in slice_spec:
+        if isinstance(part, dict) and part.get("class_name") == "__ellipsis__":
+            parts.append(Ellipsis)
+        elif isinstance(part, dict):
+            parts.append(slice(*(_plain(part[key]) for key in ("start", "stop", "step"))))
+        else:
+            parts.append(part)
+    return x[tuple(parts)]
+
+
+def _resized(x, size, method="bilinear", antialias=False, **_):
+    return ops.image.resize(x, size, interpolation=method, antialias=antialias)
+
+
+OPERATIONS: dict[str, Callable] = {
+    "math.truediv": lambda x, y: ops.true_divide(x, y),
+    "math.divide": lambda x, y: ops.true_divide(x, y),
+    "math.multiply": lambda x, y: ops.multiply(x, y),
+    "__operators__.add": lambda x, y: ops.add(x, y),
+    "math.add": lambda x, y: ops.add(x, y),
+    "math.subtract": lambda x, y: ops.subtract(x, y),
+    "math.pow": lambda x, y: ops.power(x, y),
+    "math.maximum": lambda x, y: ops.maximum(x, y),
+    "math.minimum": lambda x, y: ops.minimum(x, y),
+    "math.negative": ops.negative,
+    "math.abs": ops.abs,
+    "math.square": ops.square,
+    "math.sqrt": ops.sqrt,
+    "math.rsqrt": ops.rsqrt,
+    "math.exp": ops.exp,
+    "math.log": ops.log,
+    "math.sigmoid": ops.sigmoid,
+    "math.tanh": ops.tanh,
+    "math.softplus": ops.softplus,
+    "nn.sigmoid": ops.sigmoid,
+    "nn.tanh": ops.tanh,
+    "nn.softplus": ops.softplus,
+    "nn.relu": lambda features: ops.relu(features),
+    "nn.relu6": lambda features: ops.relu6(features),
+    "nn.elu": lambda features: ops.elu(features),
+    "nn.selu": lambda features: ops.selu(features),
+    "nn.silu": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
+    "nn.swish": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
+    "nn.gelu": lambda features, approximate=False: ops.gelu(features, approximate),
+    "nn.leaky_relu": lambda features, alpha=0.2: ops.leaky_relu(features, alpha),
+    "nn.softmax": lambda logits, axis=-1: ops.softmax(logits, axis),
+    "nn.bias_add": lambda x, bias, data_format="NHWC": ops.add(x, np.asarray(bias, "float32")),
+    "nn.l2_normalize": lambda x, axis=None, epsilon=1e-12: (
+        x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis, keepdims=True), epsilon))
+    ),
+    "math.reduce_mean": lambda x, axis=None, keepdims=False: ops.mean(x, axis, keepdims),
+    "math.reduce_sum": lambda x, axis=None, keepdims=False: ops.sum(x, axis, keepdims),
+    "math.reduce_max": lambda x, axis=None, keepdims=False: ops.max(x, axis, keepdims),
+    "math.reduce_min": lambda x, axis=None, keepdims=False: ops.min(x, axis, keepdims),
+    "clip_by_value": lambda t, clip_value_min, clip_value_max: ops.clip(
+        t, clip_value_min, clip_value_max
+    ),
+    "cast": lambda x, dtype: ops.cast(x, dtype),
+    "identity": lambda x: x,
+    "convert_to_tensor": lambda x, dtype=None, **_: x,
+    "reshape": lambda x, shape: ops.reshape(x, shape),
+    "transpose": lambda x, perm=None, **_: ops.transpose(x, perm),
+    "compat.v1.transpose": lambda x, perm=None, **_: ops.transpose(x, perm),
+    "expand_dims": lambda x, axis: ops.expand_dims(x, axis),
+    "squeeze": lambda x, axis=None: ops.squeeze(x, axis),
+    "compat.v1.squeeze": lambda x, axis=None, **_: ops.squeeze(x, axis),
+    "reverse": lambda x, axis: ops.flip(x, axis),
+    "tile": lambda x, multiples: ops.tile(x, multiples),
+    "concat": lambda values, axis: ops.concatenate(values, axis),
+    "stack": lambda values, axis=0: ops.stack(values, axis),
+    "unstack": lambda x, num=None, axis=0: ops.unstack(x, num, axis),
+    "split": lambda x, num_or_size_splits, axis=0, **_: _split(x, num_or_size_splits, axis),
+    "image.resize": _resized,
+    "image.rgb_to_grayscale": lambda images: ops.image.rgb_to_grayscale(images),
+    "__operators__.getitem": _sliced,
+}
+"""Operations of TensorFlow in a graph of Keras 2, by their name behind `tf.`."""
+OPERATIONS["math.l2_normalize"] = OPERATIONS["nn.l2_normalize"]
+
+
+def _split(x, parts, axis: int):
+    return ops.split(x, parts if isinstance(parts, int) else np.cumsum(parts)[:-1].tolist(), axis)
+
+
+# --- weights
+
+
+def _set_from_hdf5(builder: _Builder, model: keras.Model, group) -> None:
+    for layer in model.layers:
+        name = builder.names.get(id(layer))
+        if name is None or not layer.weights:
+            continue
+        if name not in group:
+            raise ValueError(f"the file has no weights of layer {name!r}")
+        part = group[name]
+        names = [_text(one) for one in _attribute(part, "weight_names")]
+        arrays = [np.asarray(part[one]) for one in names]
+        if isinstance(layer, keras.Model):
+            _set_nested(builder, layer, names, arrays)
+        else:
+            _set(layer, name, arrays)
+
+
+def _set_nested(builder: _Builder, model: keras.Model, names: list[str], arrays: list) -> None:
+    leaves = list(_leaves(model))
+    own = {
+        id(leaf): [
+            array
+            for one, array in zip(names, arrays, strict=True)
+            if f"/{one}".find(f"/{builder.names[id(leaf)]}/") >= 0
+        ]
+        for leaf in leaves
+    }
+    if all(len(own[id(leaf)]) == len(leaf.weights) for leaf in leaves):
+        for leaf in leaves:
+            _set(leaf, builder.names[id(leaf)], own[id(leaf)])
+        return
+    order = [
+        (leaf, weight)
+        for trainable in (True, False)
+        for leaf in leaves
+        for weight in (leaf.trainable_weights if trainable else leaf.non_trainable_weights)
+    ]
+    if len(order) != len(arrays):
+        raise ValueError(f"the weights of the nested model {model.name!r} do not fit")
+    for (leaf, weight), array in zip(order, arrays, strict=True):
+        if tuple(weight.shape) != array.shape:
+            raise ValueError(f"the weights of layer {leaf.name!r} do not fit")
+        weight.assign(array)
+
+
+def _leaves(model: keras.Model) -> Iterator[keras.Layer]:
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        elif layer.weights:
+            yield layer
+
+
+def _set(layer: keras.Layer, name: str, arrays: list[np.ndarray]) -> None:
+    if isinstance(layer, layers.Normalization):
+        arrays = arrays[: len(layer.weights)]  # Keras 2 also counted the images
+    shapes = [tuple(weight.shape) for weight in layer.weights]
+    if shapes != [array.shape for array in arrays]:
+        found = [array.shape for array in arrays]
+        raise ValueError(f"the weights of layer {name!r} must be {shapes}, got {found}"[:250])
+    layer.set_weights(arrays)
+    if isinstance(layer, layers.Normalization):
+        layer.finalize_state()
+
+
+def _set_from_archive(builder: _Builder, model: keras.Model, group) -> None:
+    """Set the weights of a `.keras` file: groups by class and number, in the layers' order."""
+    holder = next(
+        (key for key in ("layers", "_layer_checkpoint_dependencies") if key in group), None
+    )
+    if holder is None:
+        raise ValueError("its weights are stored in a way that is not read here")
+    parts = group[holder]
+    times = Counter()
+    for layer in model.layers:
+        if id(layer) not in builder.kinds or not layer.weights:
+            continue
+        kind = builder.kinds[id(layer)]
+        stem = _snake("Functional" if kind == "Model" else kind)
+        stored = [key for key in _of_stem(parts, stem) if _has_arrays(parts[key])]
+        if times[stem] >= len(stored):
+            raise ValueError(f"the file has no weights of layer {layer.name!r}")
+        part = parts[stored[times[stem]]]
+        times[stem] += 1
+        if isinstance(layer, keras.Model):
+            _set_from_archive(builder, layer, part)
+        elif _set_by_attribute(layer, part, layer.name) != len(layer.weights):
+            raise ValueError(f"the weights of layer {layer.name!r} do not fit")
+        elif isinstance(layer, layers.Normalization):
+            layer.finalize_state()
+
+
+def _snake(name: str) -> str:
+    """`Conv2DTranspose` to `conv2d_transpose`, as Keras names the groups of a file."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _of_stem(group, stem: str) -> list[str]:
+    numbers = {}
+    for key in group:
+        rest = key[len(stem) :]
+        if key == stem:
+            numbers[key] = 0
+        elif key.startswith(stem + "_") and rest[1:].isdigit():
+            numbers[key] = int(rest[1:])
+    return sorted(numbers, key=numbers.get)
+
+
+def _has_arrays(group) -> bool:
+    found = []
+    group.visititems(lambda _, one: found.append(one) if isinstance(one, h5py.Dataset) else None)
+    return bool(found)
+
+
+def _set_by_attribute(layer: keras.Layer, group, name: str) -> int:
+    """Set a layer's own arrays and, by the attribute each is, those of layers inside; how many."""
+    own = group.get("vars", {})
+    arrays = [np.asarray(own[key]) for key in sorted(own, key=int)]
+    variables = layer._trainable_variables + layer._non_trainable_variables
+    if isinstance(layer, layers.Normalization):
+        arrays = arrays[: len(variables)]  # Keras 2 also counted the images
+    if [tuple(one.shape) for one in variables][: len(arrays)] != [one.shape for one in arrays]:
+        raise ValueError(f"the weights of layer {name!r} do not fit")
+    for variable, array in zip(variables, arrays, strict=False):
+        variable.assign(array)
+    count = len(arrays)
+    for key in group:
+        inner = getattr(layer, key, getattr(layer, f"_{key}", None))
+        if isinstance(inner, keras.Layer):
+            count += _set_by_attribute(inner, group[key], name)
+    return count
+
+
+def _attribute(group, name: str) -> list:
+    if name in group.attrs:
+        return list(group.attrs[name])
+    parts, i = [], 0
+    while f"{name}{i}" in group.attrs:
+        parts += list(group.attrs[f"{name}{i}"])
+        i += 1
+    return parts

@@ -1,0 +1,52 @@
+/** An image with its text alternative, a line under it and details to unfold. Without a `width` it
+ * takes the room there is, each of its pixels a square of whole ones. */
+const SHARE_OF_WINDOW = 0.7; // of its height
+
+function render({ model, el }) {
+  const figure = document.createElement("figure");
+  const image = document.createElement("img");
+  const caption = document.createElement("figcaption");
+  const line = document.createElement("div");
+  const fold = document.createElement("details");
+  const summary = document.createElement("summary");
+  const details = document.createElement("div");
+  summary.textContent = "Numbers";
+  fold.append(summary, details);
+  caption.append(line, fold);
+  figure.append(image, caption);
+  el.classList.add("happymaps", "happymaps-image");
+  el.append(figure);
+
+  function show() {
+    const png = model.get("png");
+    const old = image.src;
+    image.hidden = png.byteLength === 0;
+    image.src = URL.createObjectURL(new Blob([png], { type: "image/png" }));
+    image.alt = model.get("alt");
+    line.textContent = model.get("caption");
+    details.textContent = model.get("details");
+    fold.hidden = model.get("details") === "";
+    if (old) URL.revokeObjectURL(old);
+  }
+  function fit() {
+    const width = model.get("width");
+    image.style.imageRendering = width ? "auto" : "pixelated";
+    if (!width && !image.naturalWidth) return;
+    const room = Math.min(
+      el.clientWidth / image.naturalWidth,
+      (SHARE_OF_WINDOW * window.innerHeight) / image.naturalHeight,
+    );
+    image.width = width || Math.max(1, Math.floor(room)) * image.naturalWidth;
+  }
+  const resized = new ResizeObserver(fit);
+  resized.observe(el);
+  image.addEventListener("load", fit);
+  model.on("change", show);
+  show();
+  return () => {
+    resized.disconnect();
+    model.off("change", show);
+    URL.revokeObjectURL(image.src);
+  };
+}
+export default { render };

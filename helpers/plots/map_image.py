@@ -1,0 +1,60 @@
+"""One map as a PNG of its own pixels, from which it can be made again."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+from PIL import Image
+
+from helpers.files import atomic_write
+from helpers.maps.dataset import as_grid
+from helpers.plots.images import raster
+from helpers.plots.map_grids import grid_dims, label, numbers, remark
+from helpers.plots.recipe import Recipe, png_text, recipe_of
+
+
+@dataclass(frozen=True)
+class MapImage:
+    """A displayed map, one pixel of the file per pixel of the map.
+
+    Attributes:
+        pixels: (h, w) gray or (h, w, 3) RGB, uint8.
+        alt: the map in words.
+        recipe: what it follows from; None where the Dataset does not know.
+    """
+
+    pixels: np.ndarray
+    alt: str
+    recipe: Recipe | None
+
+    def png(self) -> bytes:
+        """The PNG file; its text chunks hold the description and the recipe."""
+        file = io.BytesIO()
+        height, width = self.pixels.shape[:2]
+        text = png_text(self.recipe, self.alt, [(0, 0, width, height)])
+        Image.fromarray(self.pixels).save(file, "png", optimize=True, pnginfo=text)
+        return file.getvalue()
+
+    def save(self, path: str | Path) -> "MapImage":
+        """Write the PNG atomically."""
+        with atomic_write(path) as part:
+            part.write_bytes(self.png())
+        return self
+
+
+def map_image(dataset: xr.Dataset) -> MapImage:
+    """Take the one map of a Dataset.
+
+    Raises:
+        ValueError: the Dataset holds several maps.
+    """
+    maps = as_grid(dataset)
+    dims = grid_dims(maps)
+    if long := {dim: maps.sizes[dim] for dim in dims if maps.sizes[dim] != 1}:
+        raise ValueError(f"dataset must hold one map, got {long}: select one value of each")
+    cell = maps.isel(dict.fromkeys(dims, 0))
+    words = [maps.attrs["layer"], *(label(dim, cell[dim].item()) for dim in dims)]
+    alt = ", ".join(part for part in (*words, numbers(cell), remark(cell)) if part)
+    return MapImage(raster(cell["display"].values), alt, recipe_of(maps, "map_image"))
