@@ -1,6 +1,6 @@
 """Where the faces model looks, and whether a HappyMap uses the channels that an image uses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import keras
@@ -140,8 +140,8 @@ def same_story(
         layer: whose channels are compared.
 
     Returns:
-        (image_class, map_class): correlation over channels of `ChannelShares` for the image's class,
-        mean over its images, on the images and on the HappyMap of `map_class`. The diagonal is the
+        (image_class, map_class): correlation over channels of `ChannelShares` for the image's
+        class, mean over its images, with those on the HappyMap of `map_class`. The diagonal is the
         story of the class's own map; the rest is the control.
     """
     method, names = ChannelShares(layer), list(targets)
@@ -166,6 +166,11 @@ def summary(story: xr.DataArray) -> str:
     )
 
 
-def logits(layer: str, units: Sequence[int]) -> list[Unit]:
-    """The logits of some classes of a layer that ends in a softmax."""
-    return [Unit(layer, unit, pre_activation=True) for unit in units]
+def logit(layer: str, unit: int) -> Unit:
+    """A class's logit, of a layer that ends in a softmax."""
+    return Unit(layer, unit, pre_activation=True)
+
+
+def left(layer: str = "dense_3") -> Objective:
+    """The logit of "left" less that of "not left": above 0 the model says left."""
+    return logit(layer, 1) - logit(layer, 0)

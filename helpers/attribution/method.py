@@ -284,8 +284,9 @@ def _quick(cut: keras.Model) -> keras.Model:
 
 def _dataset(made: dict, images, labels: list, objectives) -> xr.Dataset:
     heat = made.pop("heatmap")
-    size = ("height", "width") if heat.shape[2:4] == images.shape[1:3] else ("row", "column")
-    dims = ("image", "target", *size, *(["channel"] if heat.ndim == 5 else []))
+    of_pixels = heat.shape[2:4] == images.shape[1:3]
+    axes = ("height", "width", "channel") if of_pixels else ("row", "column", "unit")
+    dims = ("image", "target", *axes)[: heat.ndim]
     return xr.Dataset(
         {
             "heatmap": (dims, heat),

@@ -46,9 +46,10 @@ def heatmap_grid(
     is_signed = any(bool((column.heatmap < 0).any()) for column in columns.values())
     rows, count = len(names), len(columns) + 1
     aspect = pixels.shape[1] / pixels.shape[2]
-    size = (count * CELL_INCHES + 0.9, rows * (CELL_INCHES * aspect + 0.28) + 0.75)
+    size = (count * CELL_INCHES + 0.9, rows * (CELL_INCHES * aspect + 0.2) + 0.6)
     figure = MapFigure(figsize=size, layout="constrained", facecolor="white")
     figure.suptitle(title or f"{first.attrs['method']} of {first.attrs['layer']}", fontsize=10)
+    figure.get_layout_engine().set(hspace=0.02, wspace=0.02, h_pad=0.03, w_pad=0.03)
     axes = figure.subplots(rows, count, squeeze=False)
     said = []
     for i, name in enumerate(names):
@@ -59,11 +60,10 @@ def heatmap_grid(
             heat = cell.heatmap.values
             _show(axes[i, j], overlay(pixels[i], heat, signed=is_signed, opacity=opacity))
             note = "random weights too" if bool(cell.get("random_too", False)) else ""
-            axes[i, j].set_xlabel(
-                f"score {float(cell.score):.3g}{', ' + note if note else ''}",
-                fontsize=SMALLEST_TEXT,
-            )
-            said.append(f"{name}, {label}: {_where(heat)}{', ' + note if note else ''}")
+            note = f", {note}" if note else ""
+            score = f"score {float(cell.score):.3g}{note}"
+            axes[i, j].set_xlabel(score, fontsize=SMALLEST_TEXT)
+            said.append(f"{' '.join(str(name).split())}, {label}: {_where(heat)}{note}")
             if i == 0:
                 axes[i, j].set_title(label, fontsize=SMALLEST_TEXT)
     axes[0, 0].set_title("image", fontsize=SMALLEST_TEXT)
@@ -129,7 +129,11 @@ def _show(axis, image: np.ndarray) -> None:
 def _scale(figure: MapFigure, axes, is_signed: bool) -> None:
     low, colours = (-1, TWO_SIGNS) if is_signed else (0, ONE_SIGN)
     bar = figure.colorbar(
-        ScalarMappable(Normalize(low, 1), colours), ax=axes, shrink=0.8, aspect=30, pad=0.02
+        ScalarMappable(Normalize(low, 1), colours),
+        ax=axes,
+        shrink=min(1, 2 / len(axes)),
+        aspect=25,
+        pad=0.02,
     )
     ticks = [-1, 0, 1] if is_signed else [0, 1]
     names = ["lowers", "0", "raises"] if is_signed else ["0", "most"]
