@@ -31,7 +31,7 @@ class Worker:
         self.tool = tool
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [_python(tool), "-m", "benchmarks.worker", tool],
+            [python_of(tool), "-m", "benchmarks.worker", tool],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -71,7 +71,12 @@ class Worker:
         return f"its process ended ({self.process.returncode})\n{self._stderr.read()[-2000:]}"
 
 
-def _python(tool: str) -> str:
+def python_of(tool: str) -> str:
+    """The Python of a tool's environment.
+
+    Raises:
+        FileNotFoundError: it has not been made.
+    """
     if tool not in PEERS:
         return sys.executable
     path = ROOT / "benchmarks" / ".peers" / tool / "bin" / "python"

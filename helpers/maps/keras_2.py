@@ -13,6 +13,26 @@ import keras
 import numpy as np
 import scipy.ndimage
 import tensorflow as tf
+from PIL import Image
+
+from helpers.models.relu_gradients import relu_gradient
+
+CONVOLUTIONS = tuple(
+    getattr(keras.layers, f"{kind}{rank}D{suffix}")
+    for rank in (1, 2, 3)
+    for kind, suffix in (
+        ("Conv", ""),
+        ("Conv", "Transpose"),
+        *([("DepthwiseConv", ""), ("SeparableConv", "")] if rank < 3 else []),
+    )
+)
+"""What was a `_Conv` in Keras 2."""
+POOLINGS = {
+    f"_Pooling{rank}D": tuple(
+        getattr(keras.layers, f"{kind}Pooling{rank}D") for kind in ("Max", "Average")
+    )
+    for rank in (1, 2, 3)
+}
 
 
 def _gradients(loss: keras.KerasTensor, wrt: keras.KerasTensor) -> list[keras.KerasTensor]:
@@ -23,21 +43,31 @@ def _gradients(loss: keras.KerasTensor, wrt: keras.KerasTensor) -> list[keras.Ke
 
 def _function(inputs: list, outputs: list) -> Callable[[list], list[np.ndarray]]:
     """Keras 2's `K.function`, as keras-vis's Optimizer calls it: one forward, one backward pass."""
-    *parts, loss, gradient, wrt = outputs
-    forward = keras.Function(wrt, [*parts, loss])
+    x, *parts, loss, gradient, wrt = inputs[0], *outputs
+    forward = keras.Function(x, [*parts, loss, wrt])
     modify = keras.Function(loss.gradient, gradient)
 
     @tf.function(autograph=False)
-    def compute(x):
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(x)
-            losses = forward(x)
-        return [*losses, modify(tape.gradient(losses[-1], x)), x]
+    def compute(value):
+        with relu_gradient(getattr(x, "relu_gradient", None)):
+            *losses, wrt_value = forward(value)
+        (plain,) = tf.gradients(losses[-1], wrt_value)
+        if plain is None:
+            raise ValueError(f"the losses must depend on {wrt.name!r}, and do not")
+        return [*losses, modify(plain), wrt_value]
+
+    concrete = compute.get_concrete_function(tf.TensorSpec(x.shape, x.dtype))
 
     def call(values: list) -> list[np.ndarray]:
-        return [value.numpy() for value in compute(tf.constant(values[0], wrt.dtype))]
+        return [value.numpy() for value in concrete(tf.constant(values[0], x.dtype))]
 
     return call
+
+
+def _imresize(image: np.ndarray, size: tuple[int, int], interp: str, mode: str) -> np.ndarray:
+    """SciPy 1.2's `misc.imresize` of one float channel ("F"): Pillow's resize."""
+    resample = Image.Resampling[interp.upper()]
+    return np.asarray(Image.fromarray(image, mode).resize(size[::-1], resample))
 
 
 def _modules() -> dict[str, types.ModuleType]:
@@ -61,7 +91,7 @@ def _modules() -> dict[str, types.ModuleType]:
         "square": ops.square,
         "sum": ops.sum,
     }
-    layers = {"_Conv": (), "_Pooling1D": (), "_Pooling2D": (), "_Pooling3D": (), "Wrapper": ()}
+    layers = {"_Conv": CONVOLUTIONS, **POOLINGS, "Wrapper": keras.layers.Wrapper}
     contents = {
         "keras.backend": backend,
         "keras.models": {"load_model": keras.models.load_model},
@@ -69,7 +99,7 @@ def _modules() -> dict[str, types.ModuleType]:
         "keras.layers.convolutional": layers,
         "keras.layers.pooling": layers,
         "keras.layers.wrappers": layers,
-        "scipy.misc": {"imresize": None},
+        "scipy.misc": {"imresize": _imresize},
         "scipy.ndimage.interpolation": {"shift": scipy.ndimage.shift},
     }
     modules = {name: types.ModuleType(name) for name in ("keras", *contents)}

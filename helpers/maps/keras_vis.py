@@ -10,26 +10,49 @@ from types import SimpleNamespace
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from helpers.maps.keras_2 import keras_2_names
+from helpers.models.relu_gradients import with_activation
 
 PARTS = {"ActivationMax Loss": "activation", "L-6.0 Norm Loss": "lp_norm", "TV(2.0) Loss": "tv"}
 
 with keras_2_names():
     _visualization = importlib.import_module("vis.visualization")
+    _backend = importlib.import_module("vis.backend")
+    _backprop_modifiers = importlib.import_module("vis.backprop_modifiers")
     _callbacks = importlib.import_module("vis.callbacks")
     _input_modifiers = importlib.import_module("vis.input_modifiers")
     _losses = importlib.import_module("vis.losses")
     _optimizer = importlib.import_module("vis.optimizer")
     _regularizers = importlib.import_module("vis.regularizers")
+    _utils = importlib.import_module("vis.utils.utils")
 
 # Python 2's zip: callbacks are promised a list, and each of them reads it.
 _optimizer.zip = lambda *columns: list(zip(*columns, strict=True))
+
+
+def _modify_model_backprop(model: SimpleNamespace, backprop_modifier: str) -> SimpleNamespace:
+    """Keras-vis's function of that name: every activation becomes a ReLU of another gradient.
+
+    It sets the activations of all layers but the first, saves the model, and loads it again where
+    the ReLUs' gradients are overridden; here the graph is rebuilt around the same weights.
+    """
+    rebuilt, layers = with_activation(model.whole, tf.nn.relu, model.layers[1:])
+    rebuilt.inputs[0].relu_gradient = backprop_modifier
+    return SimpleNamespace(input=rebuilt.inputs[0], layers=layers)
+
+
+_backend.modify_model_backprop = _modify_model_backprop
 
 ActivationMaximization, Loss = _losses.ActivationMaximization, _losses.Loss
 LPNorm, TotalVariation = _regularizers.LPNorm, _regularizers.TotalVariation
 InputModifier, Jitter = _input_modifiers.InputModifier, _input_modifiers.Jitter
 OptimizerCallback = _callbacks.OptimizerCallback
+
+BACKPROP_MODIFIERS = (None, "guided", "rectified", "relu", "deconv")
+"""Gradients of the ReLUs, as `models.relu_gradients`; the last three are one."""
+GradModifier = str | Callable[[np.ndarray], np.ndarray] | None
 
 
 @contextmanager
@@ -102,8 +125,8 @@ def visualize_activation(
     filter_indices: int | Sequence[int] | None = None,
     seed_input: np.ndarray | None = None,
     input_range: tuple[float, float] = (0, 255),
-    backprop_modifier: None = None,
-    grad_modifier: str | Callable[[np.ndarray], np.ndarray] | None = None,
+    backprop_modifier: str | None = None,
+    grad_modifier: GradModifier = None,
     act_max_weight: float = 1,
     lp_norm_weight: float = 10,
     tv_weight: float = 10,
@@ -116,7 +139,8 @@ def visualize_activation(
         layer_idx: index into `model.layers`.
         filter_indices: a unit, or several whose sum is maximised; None: the mean of all units.
         seed_input, input_range: as `visualize_activation_with_losses`.
-        backprop_modifier: None is the only legal value.
+        backprop_modifier: one of `BACKPROP_MODIFIERS`; but for None it makes a ReLU of every
+            activation function but the first layer's, softmax included.
         grad_modifier: "negate", "absolute", "invert", "relu", "small_values" or a function of the
             gradient array (1, H, W, C).
         act_max_weight, lp_norm_weight, tv_weight: of the activation, LP norm and total variation.
@@ -128,34 +152,207 @@ def visualize_activation(
     Raises:
         ValueError: an argument is not legal; the message names it and says what is.
     """
-    if backprop_modifier is not None:
-        raise ValueError(
-            "backprop_modifier must be None: it rewrites the graphs of TensorFlow 1;"
-            f" got {backprop_modifier!r}"
-        )
     _check_weights(
         act_max_weight=act_max_weight, lp_norm_weight=lp_norm_weight, tv_weight=tv_weight
     )
-    input_tensor = _single_input(model)
-    if not -len(model.layers) <= layer_idx < len(model.layers):
-        raise ValueError(
-            f"layer_idx must be {-len(model.layers)} to {len(model.layers) - 1}, got {layer_idx!r}"
-        )
-    if filter_indices is not None:
-        filter_indices = _units(filter_indices, model.layers[layer_idx].output.shape[-1])
-    with _graph_left_alone(input_tensor):
+    filter_indices = _check_target(model, layer_idx, filter_indices, backprop_modifier)
+    with _graph_left_alone(model.inputs[0]):
         return _visualization.visualize_activation(
-            SimpleNamespace(input=input_tensor, layers=model.layers),
+            _for_keras_vis(model),
             layer_idx,
             filter_indices,
             seed_input,
             input_range,
-            None,
+            backprop_modifier,
             grad_modifier,
             act_max_weight,
             lp_norm_weight,
             tv_weight,
             **_own_callbacks(optimizer_params),
+        )
+
+
+def visualize_saliency_with_losses(
+    input_tensor: keras.KerasTensor,
+    losses: Sequence[tuple[Loss, float]],
+    seed_input: np.ndarray,
+    grad_modifier: GradModifier = "absolute",
+    keepdims: bool = False,
+) -> np.ndarray:
+    """Call keras-vis's own function of that name: the gradient of weighted losses, as a heatmap.
+
+    Args:
+        input_tensor: the model's input, `model.inputs[0]`.
+        losses: (loss, weight) pairs; a loss of weight 0 is left out.
+        seed_input: (H, W, C), the image that is looked at, in what the model expects.
+        grad_modifier: as `visualize_activation`; applied before the maximum over channels.
+        keepdims: keep the channels and do not colour, as keras-vis after 0.4.1.
+
+    Returns:
+        (H, W, 3) uint8, the largest of each pixel's channels, stretched to 0..1, in the colours of
+        jet; with `keepdims` (H, W, C) float32 in 0..1.
+
+    Raises:
+        ValueError: all weights are 0, or one is not a finite number.
+    """
+    _check_weights(**{f"weight of {loss}": weight for loss, weight in losses})
+    with _graph_left_alone(input_tensor):
+        if not keepdims:
+            return _visualization.visualize_saliency_with_losses(
+                input_tensor, losses, seed_input, grad_modifier
+            )
+        optimizer = _optimizer.Optimizer(input_tensor, losses, norm_grads=False)
+        _, gradient, _ = optimizer.minimize(
+            seed_input, max_iter=1, grad_modifier=grad_modifier, verbose=False
+        )
+        return _utils.normalize(gradient)[0]
+
+
+def visualize_saliency(
+    model: keras.Model,
+    layer_idx: int,
+    filter_indices: int | Sequence[int] | None,
+    seed_input: np.ndarray,
+    backprop_modifier: str | None = None,
+    grad_modifier: GradModifier = "absolute",
+    keepdims: bool = False,
+) -> np.ndarray:
+    """Call keras-vis's own function of that name: where a change would raise units of a layer.
+
+    Args:
+        model, layer_idx, filter_indices, backprop_modifier: as `visualize_activation`.
+        seed_input, grad_modifier, keepdims: as `visualize_saliency_with_losses`.
+
+    Returns:
+        As `visualize_saliency_with_losses`.
+
+    Raises:
+        ValueError: an argument is not legal; the message names it and says what is.
+    """
+    filter_indices = _check_target(model, layer_idx, filter_indices, backprop_modifier)
+    _check_image(model, seed_input)
+    with _graph_left_alone(model.inputs[0]):
+        asked = _for_keras_vis(model)
+        if not keepdims:
+            return _visualization.visualize_saliency(
+                asked, layer_idx, filter_indices, seed_input, backprop_modifier, grad_modifier
+            )
+        if backprop_modifier is not None:
+            asked = _backprop_modifiers.get(backprop_modifier)(asked)
+        losses = [(ActivationMaximization(asked.layers[layer_idx], filter_indices), -1)]
+        return visualize_saliency_with_losses(
+            asked.input, losses, seed_input, grad_modifier, keepdims
+        )
+
+
+def visualize_cam_with_losses(
+    input_tensor: keras.KerasTensor,
+    losses: Sequence[tuple[Loss, float]],
+    seed_input: np.ndarray,
+    penultimate_layer: keras.Layer,
+    grad_modifier: GradModifier = None,
+) -> np.ndarray:
+    """Call keras-vis's own function of that name: Grad-CAM of weighted losses.
+
+    Args:
+        input_tensor, losses, seed_input: as `visualize_saliency_with_losses`.
+        penultimate_layer: the layer (None, h, w, channels) whose maps are weighted and summed.
+        grad_modifier: as `visualize_activation`, of the gradient by that layer.
+
+    Returns:
+        (H, W, 3) uint8, the heatmap resized (bicubic), stretched to 0..1, in the colours of jet.
+
+    Raises:
+        ValueError: all weights are 0, or one is not a finite number; the layer is not image-like,
+            or the losses do not depend on it.
+    """
+    _check_weights(**{f"weight of {loss}": weight for loss, weight in losses})
+    _check_image_like(penultimate_layer)
+    with _graph_left_alone(input_tensor):
+        return _visualization.visualize_cam_with_losses(
+            input_tensor, losses, seed_input, penultimate_layer, grad_modifier
+        )
+
+
+def visualize_cam(
+    model: keras.Model,
+    layer_idx: int,
+    filter_indices: int | Sequence[int] | None,
+    seed_input: np.ndarray,
+    penultimate_layer_idx: int | None = None,
+    backprop_modifier: str | None = None,
+    grad_modifier: GradModifier = None,
+) -> np.ndarray:
+    """Call keras-vis's own function of that name: Grad-CAM of units of a layer.
+
+    Args:
+        model, layer_idx, filter_indices, backprop_modifier: as `visualize_activation`.
+        seed_input, grad_modifier: as `visualize_cam_with_losses`.
+        penultimate_layer_idx: index of the layer whose maps are weighted and summed; None: the
+            last convolution or pooling in `model.layers[:layer_idx - 1]` (so the layer right
+            before `layer_idx` is never taken).
+
+    Returns:
+        As `visualize_cam_with_losses`.
+
+    Raises:
+        ValueError: an argument is not legal, or there is no such convolution or pooling.
+    """
+    filter_indices = _check_target(model, layer_idx, filter_indices, backprop_modifier)
+    _check_image(model, seed_input)
+    if penultimate_layer_idx is not None:
+        _check_index(model, penultimate_layer_idx=penultimate_layer_idx)
+        _check_image_like(model.layers[penultimate_layer_idx])
+    with _graph_left_alone(model.inputs[0]):
+        return _visualization.visualize_cam(
+            _for_keras_vis(model),
+            layer_idx,
+            filter_indices,
+            seed_input,
+            penultimate_layer_idx,
+            backprop_modifier,
+            grad_modifier,
+        )
+
+
+def _for_keras_vis(model: keras.Model) -> SimpleNamespace:
+    """What keras-vis asks of a model; `whole` is for `_modify_model_backprop`."""
+    return SimpleNamespace(input=model.inputs[0], layers=model.layers, whole=model)
+
+
+def _check_target(model, layer_idx, filter_indices, backprop_modifier) -> list[int] | None:
+    _single_input(model)
+    _check_index(model, layer_idx=layer_idx)
+    if backprop_modifier not in BACKPROP_MODIFIERS:
+        raise ValueError(
+            f"backprop_modifier must be one of {BACKPROP_MODIFIERS}, got {backprop_modifier!r}"
+        )
+    if filter_indices is None:
+        return None
+    return _units(filter_indices, model.layers[layer_idx].output.shape[-1])
+
+
+def _check_index(model: keras.Model, **index: int) -> None:
+    ((name, value),) = index.items()
+    count = len(model.layers)
+    if not -count <= value < count:
+        raise ValueError(f"{name} must be {-count} to {count - 1}, got {value!r}")
+
+
+def _check_image(model: keras.Model, seed_input: np.ndarray) -> None:
+    shape = tuple(model.inputs[0].shape[1:])
+    if np.shape(seed_input) not in (shape, (1, *shape)) or not np.isfinite(seed_input).all():
+        raise ValueError(
+            f"seed_input must be a finite image of shape {shape} (H, W, C),"
+            f" got shape {np.shape(seed_input)}"
+        )
+
+
+def _check_image_like(layer: keras.Layer) -> None:
+    shape = tuple(layer.output.shape)
+    if len(shape) != 4:
+        raise ValueError(
+            f"the penultimate layer must give (None, h, w, channels), {layer.name!r} gives {shape}"
         )
 
 

@@ -77,3 +77,20 @@ def _git_commit() -> str:
         return git(["git", "rev-parse", "HEAD"]).stdout.strip() or "unknown"
     except FileNotFoundError:
         return "unknown"
+
+
+def provenance_of_attribution(
+    model: keras.Model, digest: str, preprocessing, *, method: str, layers: list[str]
+) -> dict[str, str | list]:
+    """Attributes of a Dataset of heatmaps.
+
+    Args:
+        model, digest: as `provenance`.
+        preprocessing: what the model expects.
+        method: says itself how they were made.
+        layers: of the targets.
+    """
+    common = _common(model, digest, 0, preprocessing)
+    return {"method": method, "layer": ", ".join(layers)} | {
+        name: value for name, value in common.items() if name != "steps"
+    }

@@ -2,6 +2,7 @@
 
 from helpers.plots.charts import as_columns, line_panels, line_plot, matrix, stacked_bars
 from helpers.plots.figure import MapFigure
+from helpers.plots.heatmaps import heatmap_grid, overlay
 from helpers.plots.images import raster, show
 from helpers.plots.map_grids import contact_sheet, label, map_grid, map_wall
 from helpers.plots.map_image import MapImage, map_image
@@ -16,6 +17,7 @@ __all__ = [
     "contact_sheet",
     "describe",
     "label",
+    "heatmap_grid",
     "layer_overview",
     "line_panels",
     "line_plot",
@@ -26,6 +28,7 @@ __all__ = [
     "raster",
     "read_recipe",
     "show",
+    "overlay",
     "stacked_bars",
     "unit_card",
 ]

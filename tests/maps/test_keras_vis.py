@@ -3,9 +3,11 @@ import subprocess
 import sys
 
 import keras
+import matplotlib
 import numpy as np
 import pytest
 import scipy.ndimage
+from PIL import Image
 from tensorflow.python.framework.func_graph import FuncGraph
 
 from helpers.maps import keras_vis
@@ -379,7 +381,7 @@ def test_bad_input_to_activation_map(arguments, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"backprop_modifier": "guided"}, "backprop_modifier must be None.*got 'guided'"),
+        ({"backprop_modifier": "gated"}, "backprop_modifier must be one of .*got 'gated'"),
         ({"filter_indices": []}, r"filter_indices must be 0 to 1, got \[\]"),
         ({"filter_indices": [0, -1]}, r"filter_indices must be 0 to 1, got \[0, -1\]"),
         ({"act_max_weight": "1"}, "act_max_weight must be a finite number, got '1'"),
@@ -405,3 +407,208 @@ def test_models_that_cannot_be_searched():
     for model in (two_inputs, any_size, unbuilt):
         with pytest.raises(ValueError, match="model must be built and have one input of one size"):
             visualize_activation(model, 0, 0)
+
+
+def looking_net(form="functional"):
+    """1x1 convolutions, ReLU of three kinds, and a softmax that a backprop modifier takes away."""
+    rng = np.random.default_rng(3)
+    layers = [
+        keras.layers.Conv2D(4, 1, activation="relu", name="first"),
+        keras.layers.Conv2D(5, 1, name="second"),
+        keras.layers.ReLU(name="relu"),
+        keras.layers.Conv2D(3, 1, activation="tanh", name="third"),
+        keras.layers.Flatten(name="flat"),
+        keras.layers.Dense(2, activation="softmax", name="out"),
+    ]
+    if form == "sequential":
+        model = keras.Sequential([keras.Input(SHAPES["rgb"]), *layers])
+    else:
+        x = y = keras.Input(SHAPES["rgb"])
+        for layer in layers:
+            y = layer(y)
+        model = keras.Model(x, y)
+    for layer in layers:
+        layer.set_weights([rng.normal(0, w.shape[0] ** -0.5, w.shape) for w in layer.get_weights()])
+    layers[-1].bias.assign([2.0, 2.0])  # open, once it is a ReLU
+    return model
+
+
+def looking_by_hand(model, x, unit, modifier):
+    """Activations of `relu`, and the gradient of the unit by them and by x, in float64 NumPy.
+
+    A modifier makes ReLUs of tanh, softmax and of the linear `second`; `first` is one anyway.
+    """
+    w = [layer.get_weights() for layer in model.layers if layer.get_weights()]
+    (k1, b1), (k2, b2), (k3, b3), (k4, b4) = [[a.astype("float64") for a in pair] for pair in w]
+
+    def relu_gradient(gradient, output):
+        gradient = gradient * (gradient > 0) if modifier else gradient
+        return gradient if modifier in ("relu", "rectified") else gradient * (output > 0)
+
+    first = np.maximum(x @ k1[0, 0] + b1, 0)
+    second = first @ k2[0, 0] + b2
+    second = np.maximum(second, 0)
+    third = second @ k3[0, 0] + b3
+    third = np.maximum(third, 0) if modifier else np.tanh(third)
+    z = third.ravel() @ k4 + b4
+    if modifier:
+        g = relu_gradient(np.eye(2)[unit], np.maximum(z, 0))
+    else:
+        p = np.exp(z) / np.exp(z).sum()
+        g = p[unit] * (np.eye(2)[unit] - p)
+    g = (k4 @ g).reshape(third.shape)
+    g = relu_gradient(g, third) if modifier else g * (1 - third**2)
+    by_relu = g @ k3[0, 0].T
+    g = relu_gradient(by_relu, second)
+    g = relu_gradient(g, second) if modifier else g
+    g = relu_gradient(g @ k2[0, 0].T, first)
+    return second, by_relu, g @ k1[0, 0].T
+
+
+def stretched(array):
+    return (array - array.min()) / (array.max() - array.min() + 1e-7)
+
+
+def jet(heat):
+    return (matplotlib.colormaps["jet"](heat)[..., :3] * 255).astype("int")
+
+
+MODIFIERS = [None, "guided", "relu", "rectified"]
+
+
+@pytest.mark.parametrize("form", ["functional", "sequential"])
+@pytest.mark.parametrize("modifier", MODIFIERS)
+def test_saliency_is_that_of_the_formula(modifier, form):
+    model = looking_net(form)
+    image, before = pictures(SHAPES["rgb"]) / 100, model.get_weights()
+    layer = len(model.layers) - 1
+    by_image = looking_by_hand(model, image.astype("float64"), 1, modifier)[2]
+    seen = []
+
+    def modify(gradient):
+        seen.append(gradient[0])
+        return np.abs(gradient)
+
+    colours = keras_vis.visualize_saliency(model, layer, 1, image, modifier, modify)
+    np.testing.assert_allclose(seen[0], by_image, rtol=1e-4, atol=1e-6)
+    assert colours.dtype == "uint8"
+    heat = stretched(np.abs(seen[0]).max(-1))
+    assert np.abs(colours.astype("int") - jet(heat)).max() <= 4  # one step of jet
+    kept = keras_vis.visualize_saliency(model, layer, 1, image, modifier, keepdims=True)
+    np.testing.assert_allclose(kept, stretched(np.abs(by_image)), atol=1e-4)
+    for weight, old in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, old)
+    activations = [one.activation.__name__ for one in model.layers if hasattr(one, "activation")]
+    assert activations == ["relu", "linear", "tanh", "softmax"]
+
+
+@pytest.mark.parametrize("modifier", MODIFIERS)
+def test_cam_is_that_of_the_formula(modifier):
+    model = looking_net()
+    image = pictures(SHAPES["rgb"]) / 100
+    relu, by_relu, _ = looking_by_hand(model, image.astype("float64"), 1, modifier)
+    seen = []
+
+    def modify(gradient):
+        seen.append(gradient[0])
+        return gradient
+
+    colours = keras_vis.visualize_cam(model, 6, 1, image, 3, modifier, modify)
+    np.testing.assert_allclose(seen[0], by_relu, rtol=1e-4, atol=1e-6)
+    weights = (by_relu / (by_relu.max() + 1e-7)).mean((0, 1))
+    heat = np.maximum(relu @ weights, 0).astype("float32")
+    resized = np.asarray(Image.fromarray(heat).resize((6, 7), Image.Resampling.BICUBIC))
+    assert np.abs(colours.astype("int") - jet(stretched(resized))).max() <= 5
+
+
+def test_cam_finds_the_convolution_or_pooling_that_the_package_finds():
+    layers = [
+        keras.layers.Conv2D(2, 1, name="conv"),
+        keras.layers.MaxPooling2D(name="pool"),
+        keras.layers.Activation("relu"),
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.Dense(2),
+    ]
+    model, seen = keras.Sequential([keras.Input((8, 8, 1)), *layers]), []
+    image = pictures((8, 8, 1))
+    for index, shape in ((4, (4, 4)), (2, (8, 8)), (-1, (4, 4))):
+        keras_vis.visualize_cam(
+            model, index, 0, image, grad_modifier=lambda g: seen.append(g.shape) or g
+        )
+        assert seen[-1] == (1, *shape, 2)
+
+
+def test_a_modifier_reaches_the_relus_inside_a_nested_model_and_of_a_lambda():
+    inner = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(4, activation="relu"), keras.layers.ReLU(6)]
+    )
+    x = keras.Input((2, 2, 1))
+    y = inner(keras.layers.Flatten()(x))
+    y = keras.layers.Lambda(lambda value: keras.ops.relu(value - 0.1))(y)
+    model = keras.Model(x, keras.layers.Dense(1, use_bias=False)(y))
+    positive = np.array([[1.0, -1, 1, 1]] * 4)
+    inner.set_weights([positive, np.zeros(4)])
+    model.layers[-1].set_weights([np.array([[1.0], [1], [-1], [2]])])
+    seen = []
+    for modifier in ("guided", "rectified"):
+        keras_vis.visualize_saliency(
+            model, 4, 0, np.ones((2, 2, 1)), modifier, lambda g: seen.append(g.ravel()) or g
+        )
+    np.testing.assert_allclose(seen[0], np.full(4, 3.0))  # units 0 and 3; 2 pulls down, 1 is off
+    np.testing.assert_allclose(seen[1], np.full(4, 2.0))  # 0 and 3, and minus 1 of the closed one
+
+
+def test_saliency_and_cam_of_losses_of_ones_own():
+    class Third(keras_vis.Loss):
+        def __init__(self, x):
+            super().__init__()
+            self.name, self.x = "third", x
+
+        def build_loss(self):
+            return keras.ops.sum(self.x[..., 2] ** 2)
+
+    model, image = looking_net(), pictures(SHAPES["rgb"]) / 100
+    x = model.inputs[0]
+    heat = keras_vis.visualize_saliency_with_losses(x, [(Third(x), 1)], image, keepdims=True)
+    expected = np.zeros(SHAPES["rgb"])
+    expected[..., 2] = 2 * image[..., 2]
+    np.testing.assert_allclose(heat, stretched(expected), atol=1e-5)
+    coloured = keras_vis.visualize_saliency_with_losses(x, [(Third(x), 1)], image)
+    assert np.abs(coloured.astype("int") - jet(stretched(expected[..., 2]))).max() <= 4
+    losses = [(keras_vis.ActivationMaximization(model.layers[6], 1), -1)]
+    np.testing.assert_array_equal(
+        keras_vis.visualize_cam_with_losses(x, losses, image, model.layers[3]),
+        keras_vis.visualize_cam(model, 6, 1, image, 3),
+    )
+    with pytest.raises(ValueError, match="must depend on"):
+        keras_vis.visualize_cam_with_losses(x, [(Third(x), 1)], image, model.layers[3])
+
+
+def test_looking_leaves_nothing_behind():
+    model, image = looking_net(), pictures(SHAPES["rgb"]) / 100
+    modules, before = set(sys.modules), None
+    for i in range(6):
+        for modifier in MODIFIERS:
+            keras_vis.visualize_saliency(model, 6, i % 2, image, modifier, keepdims=i % 2 == 0)
+            keras_vis.visualize_cam(model, 6, 0, image, 3, modifier)
+        before = before or alive()
+    assert alive() == before
+    assert {name for name in set(sys.modules) - modules if name.startswith("vis")} == set()
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "message"),
+    [
+        ("saliency", {"layer_idx": 7}, "layer_idx must be -7 to 6, got 7"),
+        ("saliency", {"backprop_modifier": "gated"}, "backprop_modifier must be one of"),
+        ("saliency", {"filter_indices": 2}, "filter_indices must be 0 to 1, got 2"),
+        ("saliency", {"seed_input": np.ones((6, 7, 3))}, r"seed_input must be .*\(7, 6, 3\)"),
+        ("cam", {"penultimate_layer_idx": 7}, "penultimate_layer_idx must be -7 to 6, got 7"),
+        ("cam", {"penultimate_layer_idx": 5}, r"must give \(None, h, w, channels\), 'flat' gives"),
+        ("cam", {"layer_idx": 1}, "Unable to determine penultimate"),
+    ],
+)
+def test_bad_input_to_saliency_and_cam(call, arguments, message):
+    legal = {"layer_idx": 6, "filter_indices": 0, "seed_input": pictures(SHAPES["rgb"])}
+    with pytest.raises(ValueError, match=message):
+        getattr(keras_vis, f"visualize_{call}")(looking_net(), **legal | arguments)
