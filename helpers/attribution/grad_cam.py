@@ -45,7 +45,7 @@ class GradCam(Method):
     def on(self, model, objective):
         if self.layer is not None:
             shape = next(
-                (i.output_shape for i in models.visualisable_layers(model) if i.name == self.layer),
+                (i.output_shape for i in models.layers(model) if i.name == self.layer),
                 (0, 0, 0),
             )
             self.legal(layer=(len(shape) == 3, f"one of {_image_like(model)}"))
@@ -102,7 +102,7 @@ def _own(value: tf.Tensor) -> tf.Tensor:
 
 def _image_like(model: keras.Model, until: set[str] = frozenset()) -> list[str]:
     names = []
-    for info in models.visualisable_layers(model):
+    for info in models.layers(model):
         if info.name in until:
             break
         if len(info.output_shape) == 3 and "Pooling" not in info.kind:
