@@ -132,6 +132,8 @@ def with_logits(model):
     import keras
 
     last = model.layers[-1]
+    if not last.weights:
+        return keras.Model(model.inputs[0], last.input)
     logits = type(last).from_config(last.get_config() | {"activation": "linear"})
     changed = keras.Model(model.inputs[0], logits(model.layers[-2].output))
     logits.set_weights(last.get_weights())
@@ -144,6 +146,17 @@ TWINS = {
     "grad_cam_plus_plus_bicubic": "grad_cam_plus_plus",
 }
 """Where speed is measured these are one method."""
+METHODS = (
+    "saliency",
+    "guided",
+    "rectified",
+    "grad_cam",
+    "grad_cam_plus_plus",
+    "integrated_gradients",
+    "smooth_grad",
+    "occlusion",
+)
+SHARE = ("tool", "what", "model", "folder", "unit", "layer", "methods")
 
 
 def tiny_model(weights: dict[str, np.ndarray] | None = None):
@@ -198,12 +211,12 @@ def agree() -> str:
     return "\n".join(lines)
 
 
-def speed(model_path: Path, unit: int, layer: str) -> str:
+def speed(model_path: Path, unit: int, layer: str, methods=METHODS) -> str:
     """Images per second of each tool and method, batches of 32, after one call to warm up."""
     rates = {}
     for tool in TOOLS:
         with tempfile.TemporaryDirectory() as folder:
-            _in_process(tool, "speed", model_path, folder, unit, layer)
+            _in_process(tool, "speed", model_path, folder, unit, layer, methods)
             with np.load(Path(folder) / "made.npz") as made:
                 for name, rate in made.items():
                     rates.setdefault(TWINS.get(name, name), {})[tool] = float(rate)
@@ -214,16 +227,16 @@ def speed(model_path: Path, unit: int, layer: str) -> str:
     return "\n".join(lines)
 
 
-def _in_process(tool: str, what: str, model: Path, folder: str, unit: int, layer: str) -> None:
+def _in_process(tool, what: str, model: Path, folder: str, unit, layer, methods=METHODS) -> None:
     from benchmarks.process import python_of
 
     arguments = [what, str(model), "--tool", tool, "--folder", folder]
-    arguments += ["--unit", str(unit), "--layer", layer]
+    arguments += ["--unit", str(unit), "--layer", layer, "--methods", *methods]
     command = [python_of(tool), "-m", "benchmarks.attribution", *arguments]
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def _share(tool: str, what: str, model_path: str, folder: Path, unit: int, layer: str) -> None:
+def _share(tool: str, what: str, model_path: str, folder: Path, unit, layer, methods) -> None:
     import keras
 
     model = keras.models.load_model(model_path, compile=False)
@@ -236,7 +249,7 @@ def _share(tool: str, what: str, model_path: str, folder: Path, unit: int, layer
         shape = (BATCH, *model.input_shape[1:])
         images = np.random.default_rng(0).uniform(0, 255, shape).astype("float32")
         for name, run in runs.items():
-            if tool == OURS and name in TWINS:
+            if (tool == OURS and name in TWINS) or TWINS.get(name, name) not in methods:
                 continue
             run(images)
             times, began = [], time.perf_counter()
@@ -255,15 +268,16 @@ def main() -> None:
     parser.add_argument("model", nargs="?", help="a .keras file that takes pixels 0..255")
     parser.add_argument("--unit", type=int, default=1, help="output whose logit is explained")
     parser.add_argument("--layer", help="layer of Grad-CAM")
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--tool", choices=TOOLS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.tool:
-        _share(chosen.tool, chosen.what, chosen.model, chosen.folder, chosen.unit, chosen.layer)
+        _share(*(getattr(chosen, name) for name in SHARE))
     elif chosen.what == "agree":
         print(agree())
     else:
-        print(speed(Path(chosen.model), chosen.unit, chosen.layer))
+        print(speed(Path(chosen.model), chosen.unit, chosen.layer, chosen.methods))
 
 
 if __name__ == "__main__":

@@ -44,28 +44,30 @@ class GradCam(Method):
 
     def on(self, model, objective):
         if self.layer is not None:
-            shape = next(
-                (i.output_shape for i in models.layers(model) if i.name == self.layer),
-                (0, 0, 0),
-            )
-            self.legal(layer=(len(shape) == 3, f"one of {_image_like(model)}"))
+            info = models.find_layer(model, self.layer)
+            is_image_like = info.units is not None and len(info.output_shape) == 3
+            self.legal(layer=(is_image_like, f"one of {_image_like(model)}"))
             return self
-        targets = {tap.layer for tap in objective.taps}
+        targets = {models.find_layer(model, tap.layer).name for tap in objective.taps}
         before = _image_like(model, until=targets)
         if not before:
             raise ValueError(f"layer must be named: none before {sorted(targets)} is image-like")
         return with_layer(self, before[-1])
 
     def heat(self, scorer: Scorer, images, numbers):
-        scores, values = scorer.read(images, numbers)
-        maps = _own(values[Tap(self.layer)])
-        gradient, maps = gradient_of(scores, maps), tf.cast(maps, tf.float32)
+        scores, maps, gradient = self.read(scorer, images, numbers)
         weights = self.weights(maps, gradient)
         heatmap = tf.nn.relu(tf.einsum("nhwk,nk->nhw", maps, weights))
         if self.resize != "none":
             size = images.shape[1:3]
             heatmap = tf.image.resize(heatmap[..., None], size, self.resize)[..., 0]
         return {"heatmap": heatmap, "score": scores}
+
+    def read(self, scorer: Scorer, images, numbers) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Scores (N,), and of the layer A and dS/dA, both (N, h, w, k) float32."""
+        scores, values = scorer.read(images, numbers)
+        maps = _own(values[Tap(self.layer)])
+        return scores, tf.cast(maps, tf.float32), gradient_of(scores, maps)
 
     def weights(self, maps: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
         """a_k, (N, k), from A and dS/dA, both (N, h, w, k)."""

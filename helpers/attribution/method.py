@@ -16,8 +16,7 @@ from helpers.maps import targets as models_as_they_are
 from helpers.maps.objectives import Objective
 from helpers.maps.parts import Part
 from helpers.maps.provenance import provenance_of_attribution
-from helpers.models import with_quick_gradients
-from helpers.models.cutting import Tap
+from helpers.models.cutting import Tap, with_quick_gradients
 from helpers.models.preprocessing import resolve_preprocessing
 from helpers.models.relu_gradients import relu_gradient
 
@@ -280,14 +279,14 @@ def _compiled(method: Method, scorer: Scorer) -> Callable:
 
 @lru_cache(maxsize=8)
 def _quick(cut: keras.Model) -> keras.Model:
-    is_float32 = all(layer.compute_dtype == "float32" for layer in cut._flatten_layers())
-    return with_quick_gradients(cut) if is_float32 else cut
+    return with_quick_gradients(cut)
 
 
 def _dataset(made: dict, images, labels: list, objectives) -> xr.Dataset:
     heat = made.pop("heatmap")
-    size = ("height", "width") if heat.shape[2:4] == images.shape[1:3] else ("row", "column")
-    dims = ("image", "target", *size, *(["channel"] if heat.ndim == 5 else []))
+    of_pixels = heat.shape[2:4] == images.shape[1:3]
+    axes = ("height", "width", "channel") if of_pixels else ("row", "column", "unit")
+    dims = ("image", "target", *axes)[: heat.ndim]
     return xr.Dataset(
         {
             "heatmap": (dims, heat),

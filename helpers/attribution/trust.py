@@ -84,7 +84,8 @@ def sanity_check(
 
     Returns:
         The Dataset of `attribute` and: `similarity` (image, target, stage), with the heatmap of the
-        trained model, the coordinate `stage` naming the lowest layer that is random; `random_too`
+        trained model, 0 where one of the two is even, the coordinate `stage` naming the lowest
+        layer that is random; `random_too`
         (image, target), True where the similarity with all weights random reaches `same_above`, or
         where the heatmap is even and shows nothing.
 
@@ -122,9 +123,10 @@ def sanity_check(
                 randomised.layers[i].set_weights(drawn[i])
             again = heatmaps(cut, taps, methods, made.pixels.values, objectives, batch_size)
             similarities[s, k] = similarity(made.heatmap.values, again["heatmap"])
-    mean = np.moveaxis(similarities.mean(0), 0, -1)
+    mean = np.moveaxis(np.nan_to_num(similarities).mean(0), 0, -1)
+    is_even = np.ptp(made.heatmap.values, axis=(2, 3)) == 0
     made["similarity"] = (("image", "target", "stage"), mean)
-    made["random_too"] = ("image", "target"), ~(mean[..., -1] < same_above)
+    made["random_too"] = ("image", "target"), is_even | (mean[..., -1] >= same_above)
     stage_names = [model.layers[i].name for i in chosen]
     return made.assign_coords(stage=stage_names).assign_attrs(same_above=same_above)
 

@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from helpers.plots.figure import DPI, MapFigure
+from helpers.plots.figure import DPI, SMALLEST_TEXT, MapFigure
 
 ONE_SIGN, TWO_SIGNS = "YlOrRd", "RdBu_r"
 """Colours of heatmaps of one sign, and of two (red raises the score, blue lowers it)."""
@@ -46,26 +46,27 @@ def heatmap_grid(
     is_signed = any(bool((column.heatmap < 0).any()) for column in columns.values())
     rows, count = len(names), len(columns) + 1
     aspect = pixels.shape[1] / pixels.shape[2]
-    size = (count * CELL_INCHES + 0.9, rows * (CELL_INCHES * aspect + 0.28) + 0.75)
+    size = (count * CELL_INCHES + 0.9, rows * (CELL_INCHES * aspect + 0.2) + 0.6)
     figure = MapFigure(figsize=size, layout="constrained", facecolor="white")
     figure.suptitle(title or f"{first.attrs['method']} of {first.attrs['layer']}", fontsize=10)
+    figure.get_layout_engine().set(hspace=0.02, wspace=0.02, h_pad=0.03, w_pad=0.03)
     axes = figure.subplots(rows, count, squeeze=False)
     said = []
     for i, name in enumerate(names):
         _show(axes[i, 0], pixels[i] / 255)
-        axes[i, 0].set_ylabel(str(name), fontsize=8)
+        axes[i, 0].set_ylabel(str(name), fontsize=SMALLEST_TEXT)
         for j, (label, column) in enumerate(columns.items(), 1):
             cell = column.isel(image=i)
             heat = cell.heatmap.values
             _show(axes[i, j], overlay(pixels[i], heat, signed=is_signed, opacity=opacity))
             note = "random weights too" if bool(cell.get("random_too", False)) else ""
-            axes[i, j].set_xlabel(
-                f"score {float(cell.score):.3g}{', ' + note if note else ''}", fontsize=7
-            )
-            said.append(f"{name}, {label}: {_where(heat)}{', ' + note if note else ''}")
+            note = f", {note}" if note else ""
+            score = f"score {float(cell.score):.3g}{note}"
+            axes[i, j].set_xlabel(score, fontsize=SMALLEST_TEXT)
+            said.append(f"{' '.join(str(name).split())}, {label}: {_where(heat)}{note}")
             if i == 0:
-                axes[i, j].set_title(label, fontsize=8)
-    axes[0, 0].set_title("image", fontsize=8)
+                axes[i, j].set_title(label, fontsize=SMALLEST_TEXT)
+    axes[0, 0].set_title("image", fontsize=SMALLEST_TEXT)
     _scale(figure, axes, is_signed)
     figure.alt = f"{title or first.attrs['method']}. Heatmaps lie mostly: {'; '.join(said)}."
     return figure
@@ -128,14 +129,18 @@ def _show(axis, image: np.ndarray) -> None:
 def _scale(figure: MapFigure, axes, is_signed: bool) -> None:
     low, colours = (-1, TWO_SIGNS) if is_signed else (0, ONE_SIGN)
     bar = figure.colorbar(
-        ScalarMappable(Normalize(low, 1), colours), ax=axes, shrink=0.8, aspect=30, pad=0.02
+        ScalarMappable(Normalize(low, 1), colours),
+        ax=axes,
+        shrink=min(1, 2 / len(axes)),
+        aspect=25,
+        pad=0.02,
     )
     ticks = [-1, 0, 1] if is_signed else [0, 1]
     names = ["lowers", "0", "raises"] if is_signed else ["0", "most"]
     bar.set_ticks(ticks, labels=names)
-    bar.ax.tick_params(labelsize=7, length=2)
+    bar.ax.tick_params(labelsize=SMALLEST_TEXT, length=2)
     bar.outline.set_visible(False)
-    bar.set_label(f"share of each heatmap's {QUANTILE:.1%} quantile", fontsize=7)
+    bar.set_label(f"share of each heatmap's {QUANTILE:.1%} quantile", fontsize=SMALLEST_TEXT)
 
 
 def _where(heat: np.ndarray) -> str:

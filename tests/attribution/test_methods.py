@@ -1,5 +1,7 @@
 """Each method against the genuine keras-vis, NumPy, or a property that its definition has."""
 
+from dataclasses import replace
+
 import keras
 import matplotlib
 import numpy as np
@@ -340,6 +342,25 @@ def test_another_dtype_policy_gives_about_the_same_in_float32(policy):
         assert made.heatmap.dtype == "float32" and made.score.dtype == "float32"
         rough = np.corrcoef(made.heatmap.values.ravel(), wanted.heatmap.values.ravel())[0, 1]
         assert rough > 0.98
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_nested_models_and_several_heads_give_what_the_plain_model_gives(method):
+    plain = looking_net()
+    inner = keras.Sequential([keras.Input(SHAPE), *looking_net().layers[:-2]], name="inner")
+    x = keras.Input(SHAPE)
+    flat = keras.layers.Flatten()(inner(x))
+    heads = [keras.layers.Dense(3, name=name)(flat) for name in ("other", "out")]
+    model = keras.Model(x, heads)
+    inner.set_weights(plain.get_weights()[:-2])
+    model.get_layer("out").set_weights(plain.layers[-1].get_weights())
+    layer = {"layer": "inner/last"} if isinstance(method, attribution.GradCam) else {}
+    made = attribution.attribute(replace(method, **layer), model, IMAGES, LOGITS)
+    wanted = attribution.attribute(method, plain, IMAGES, LOGITS)
+    np.testing.assert_allclose(made.heatmap, wanted.heatmap, rtol=1e-3, atol=1e-6)
+    inside = attribution.attribute(method, model, IMAGES, Unit("inner/last", 1))
+    wanted = attribution.attribute(method, plain, IMAGES, Unit("last", 1))
+    np.testing.assert_allclose(inside.heatmap, wanted.heatmap, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize(
