@@ -33,6 +33,7 @@ from helpers.maps.parametrizations import (
     Pixels,
     start_noise,
 )
+from helpers.maps.presets import PRESETS, Preset
 from helpers.maps.regularizers import L1, L2, LpNorm, Regularizer, TotalVariation
 from helpers.maps.spec import MapSpec
 from helpers.maps.transforms import (
@@ -69,9 +70,11 @@ __all__ = [
     "Objective",
     "Optimization",
     "Optimizer",
+    "PRESETS",
     "Pad",
     "Parametrization",
     "Pixels",
+    "Preset",
     "ROBUST",
     "RandomCrop",
     "RandomRotate",

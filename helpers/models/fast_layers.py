@@ -1,5 +1,7 @@
 """Layers equal to Keras's own up to rounding, whose gradient by their input is quick on a CPU."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -35,7 +37,9 @@ class TiledMaxPooling2D(layers.MaxPooling2D):
         return _pool(inputs, *self.pool_size)
 
 
-def with_quick_gradients(model: keras.Model) -> keras.Model:
+def with_quick_gradients(
+    model: keras.Model, change: Callable[[keras.Layer], keras.Layer] = lambda layer: layer
+) -> keras.Model:
     """Copy a model, its layers as `ThinConv2D` and `TiledMaxPooling2D` where those do the same.
 
     That is stride-1 convolutions of at most `FEW_CHANNELS` channels, and max pooling without
@@ -43,13 +47,14 @@ def with_quick_gradients(model: keras.Model) -> keras.Model:
 
     Args:
         model: Functional or Sequential, also with such models inside.
+        change: what else becomes of each copied layer.
     """
 
     copies = {}
 
     def quick(layer: keras.Layer) -> keras.Layer:
         if id(layer) not in copies:
-            copies[id(layer)] = new(layer)
+            copies[id(layer)] = change(new(layer))
         return copies[id(layer)]
 
     def new(layer: keras.Layer) -> keras.Layer:
