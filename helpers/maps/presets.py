@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 
+from helpers.maps.magnitudes import MagnitudeConstrained
 from helpers.maps.optimizers import Adam, KerasVisRMSprop, Optimizer
 from helpers.maps.parametrizations import FourierImage, Parametrization, Pixels
 from helpers.maps.regularizers import LpNorm, Regularizer, TotalVariation
@@ -24,9 +25,11 @@ PRESETS = {
     "keras_vis": Preset(
         Pixels(), (), (LpNorm(10.0), TotalVariation(10.0)), KerasVisRMSprop(), 200, 0
     ),
-    "robust": Preset(FourierImage(), ROBUST, (), Adam(0.2), 128, 16),
+    "robust": Preset(FourierImage(), ROBUST, (), Adam(0.2), 128, 64),
+    "maco": Preset(MagnitudeConstrained(), ROBUST, (), Adam(0.2), 128, 64),
 }
-"""keras_vis: the package's defaults. robust: Olah et al. 2017, tuned on EfficientNet-Lite0."""
+"""keras_vis: the package's defaults. robust: Olah et al. 2017, tuned on EfficientNet-Lite0.
+maco: the same with the magnitudes of photographs."""
 
 
 def preset_fields(preset: str | Preset) -> dict:
