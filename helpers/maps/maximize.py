@@ -18,11 +18,12 @@ from helpers.maps.happy import OnStep, image_digest, starts_of
 from helpers.maps.loop import Job
 from helpers.maps.objectives import Objective
 from helpers.maps.optimization import AXES, Optimization, several
-from helpers.maps.optimizers import Adam, Optimizer
-from helpers.maps.parametrizations import FourierImage, Parametrization
+from helpers.maps.optimizers import Optimizer
+from helpers.maps.parametrizations import Parametrization
+from helpers.maps.presets import Preset, preset_fields
 from helpers.maps.provenance import provenance_of_optimization
 from helpers.maps.regularizers import Regularizer
-from helpers.maps.transforms import ROBUST, Transform
+from helpers.maps.transforms import Transform
 from helpers.models.preprocessing import input_front, resolve_preprocessing
 
 
@@ -30,11 +31,14 @@ def maximize(
     model: keras.Model | str | Path,
     objective: Objective | Sequence[Objective],
     *,
-    parametrization: Parametrization | Sequence[Parametrization] = FourierImage(),  # noqa: B008
-    transforms: Sequence[Transform] | Sequence[Sequence[Transform]] = ROBUST,
-    regularizers: Sequence[Regularizer] | Sequence[Sequence[Regularizer]] = (),
-    optimizer: Optimizer | Sequence[Optimizer] = Adam(0.05),  # noqa: B008
-    steps: int = 256,
+    preset: str | Preset = "robust",
+    parametrization: Parametrization | Sequence[Parametrization] | None = None,
+    transforms: Sequence[Transform] | Sequence[Sequence[Transform]] | None = None,
+    regularizers: Sequence[Regularizer] | Sequence[Sequence[Regularizer]] | None = None,
+    optimizer: Optimizer | Sequence[Optimizer] | None = None,
+    steps: int | None = None,
+    wake_steps: int | None = None,
+    patience: int | None = None,
     seeds: Sequence[int] | int = (0,),
     size: int | tuple[int, int] | None = None,
     preprocessing: str | tuple[float, float] | None = None,
@@ -44,18 +48,23 @@ def maximize(
 ) -> xr.Dataset:
     """Optimize the images that maximise an objective.
 
-    The default is the usual recipe of today (Olah et al. 2017, "Feature Visualization"). Each of
-    objective, parametrization, transforms, regularizers and optimizer is one value or a list of
-    values; a list becomes a dim of the result.
+    The default is the usual recipe of today (Olah et al. 2017, "Feature Visualization"). What is
+    None is as the preset has it. Each of objective, parametrization, transforms, regularizers and
+    optimizer is one value or a list of values; a list becomes a dim of the result.
 
     Args:
         model: a Keras model or the path of one.
         objective: such as `Unit("conv", 3)`, `Unit("conv", 3) - 0.5 * Unit("conv", 4)`.
+        preset: a name in `PRESETS` ("robust", "maco", "keras_vis") or a `Preset`.
         parametrization: `Pixels()`, `BoundedPixels()` or `FourierImage()`.
         transforms: such as `(Jitter(8), RandomRotate(5))`; () for none.
         regularizers: such as `(TotalVariation(1e-3),)`.
         optimizer: `Adam()` or `KerasVisRMSprop()`.
         steps: gradient steps, at least 1.
+        wake_steps: steps at the start in which ReLUs that pass no gradient pass that of inputs
+            below 0, so that units silent at the start wake; 0 for none.
+        patience: a map stops when its objective, a running mean of about 10 steps, has not risen
+            for so many steps; None to take all steps.
         seeds: integers >= 0; each makes a start and the random numbers of the transforms.
         size: pixels of the image, one number or (height, width); None for the model's own.
         preprocessing: what the model expects: "0..255", "0..1", "-1..1", "caffe", "torch" or
@@ -74,24 +83,28 @@ def maximize(
         keras-vis's z-score; `activation_raw`, `activation_display`, `activation_seed`, the
         objective measured on both and on the start; `gradient_seed`, the RMS over pixels of its
         gradient there; `loss`, `loss_activation` (minus the objective) and `loss_<regularizer>`,
-        weighted, over `step`, before each step; `done`, False where an interrupt came first.
+        weighted, over `step`, before each step, NaN where the map had stopped; `steps_taken`;
+        `done`, False where an interrupt came first.
 
     Raises:
         ValueError: an argument is not legal; the message names it and says what is.
     """
     model = targets.checked_model(model)
     given = {
-        "objective": objective,
         "parametrization": parametrization,
         "transforms": transforms,
         "regularizers": regularizers,
         "optimizer": optimizer,
+        "steps": steps,
+        "wake_steps": wake_steps,
     }
+    given = preset_fields(preset) | {k: value for k, value in given.items() if value is not None}
     if seed_input is not None:
         seed_input = np.asarray(seed_input, "float32")
     spec = Optimization(
+        objective=objective,
         **given,
-        steps=steps,
+        patience=patience,
         seeds=seeds,
         size=size,
         preprocessing=resolve_preprocessing(model, preprocessing),
@@ -124,16 +137,26 @@ def maximize_spec(
     parts = [r.part for regularizers in spec.regularizers for r in regularizers]
     grid = {axis: spec.labels(axis) for axis in AXES} | {"seed": list(spec.seeds)}
     maps = empty(grid, shape, spec.steps, dict.fromkeys(["activation", *parts]))
+    maps["steps_taken"] = xr.zeros_like(maps["done"], int)
 
     positions = list(product(*(range(len(labels)) for labels in grid.values())))
     images = np.full((len(jobs), *shape), np.nan, "float32")
     bar = tqdm(total=len(jobs), desc="maps", disable=not progress)
     try:
         with bar:
-            for i, made in loop.optimize(cut, taps, jobs, steps=spec.steps, on_step=on_step):
+            for i, made in loop.optimize(
+                cut,
+                taps,
+                jobs,
+                steps=spec.steps,
+                wake_steps=spec.wake_steps,
+                patience=spec.patience,
+                on_step=on_step,
+            ):
                 images[i] = made.image
                 shown = _displayed(made.image, jobs[i].parametrization.is_bounded)
                 put(maps, positions[i], made.image, shown, made.loss, made.parts)
+                maps["steps_taken"].values[positions[i]] = made.steps
                 bar.update()
     except KeyboardInterrupt:
         done = int(maps["done"].sum())

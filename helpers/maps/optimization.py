@@ -8,13 +8,15 @@ from dataclasses import dataclass, fields
 
 from helpers.maps import parts
 from helpers.maps.objectives import Objective
-from helpers.maps.optimizers import Adam, Optimizer
-from helpers.maps.parametrizations import FourierImage, Parametrization
+from helpers.maps.optimizers import Optimizer
+from helpers.maps.parametrizations import Parametrization
+from helpers.maps.presets import PRESETS, preset_fields
 from helpers.maps.regularizers import Regularizer
 from helpers.maps.transforms import ROBUST, Transform
 
 AXES = ("objective", "parametrization", "transforms", "regularizers", "optimizer")
 """Fields that hold one or several values, each of which is a dim of the maps."""
+DEFAULT = PRESETS["robust"]
 BASES = dict(
     zip(AXES, (Objective, Parametrization, Transform, Regularizer, Optimizer), strict=True)
 )
@@ -32,6 +34,10 @@ class Optimization:
         regularizers: what is added to the loss; a tuple of Regularizers or several such tuples.
         optimizer: how it is moved; one Optimizer or several.
         steps: gradient steps, at least 1.
+        wake_steps: steps at the start in which a ReLU that passes no gradient passes that of its
+            inputs below 0 (`models.relu_gradients`), so that silent units wake; 0 for none.
+        patience: a map stops when its objective, a running mean of about 10 steps, has not risen
+            for so many steps; None to take all steps.
         seeds: integers >= 0; each makes a start and the random numbers of the transforms.
         size: (height, width) of the image; None for the model's own.
         preprocessing: what the model expects, as `models.from_pixels` takes it.
@@ -42,11 +48,13 @@ class Optimization:
     """
 
     objective: tuple[Objective, ...]
-    parametrization: tuple[Parametrization, ...] = (FourierImage(),)
-    transforms: tuple[tuple[Transform, ...], ...] = (ROBUST,)
-    regularizers: tuple[tuple[Regularizer, ...], ...] = ((),)
-    optimizer: tuple[Optimizer, ...] = (Adam(),)
-    steps: int = 256
+    parametrization: tuple[Parametrization, ...] = (DEFAULT.parametrization,)
+    transforms: tuple[tuple[Transform, ...], ...] = (DEFAULT.transforms,)
+    regularizers: tuple[tuple[Regularizer, ...], ...] = (DEFAULT.regularizers,)
+    optimizer: tuple[Optimizer, ...] = (DEFAULT.optimizer,)
+    steps: int = DEFAULT.steps
+    wake_steps: int = DEFAULT.wake_steps
+    patience: int | None = None
     seeds: tuple[int, ...] = (0,)
     size: tuple[int, int] | None = None
     preprocessing: str | tuple[float, float] | None = None
@@ -58,6 +66,9 @@ class Optimization:
         for name in AXES:
             put(self, name, _values(name, getattr(self, name)))
         put(self, "steps", _integers("steps", self.steps, least=1)[0])
+        put(self, "wake_steps", _integers("wake_steps", self.wake_steps, least=0)[0])
+        if self.patience is not None:
+            put(self, "patience", _integers("patience", self.patience, least=1)[0])
         put(self, "seeds", _integers("seeds", self.seeds, least=0))
         if self.size is not None:
             size = _integers("size", self.size, least=1)
@@ -83,16 +94,19 @@ class Optimization:
     def from_toml(cls, text: str) -> "Optimization":
         """Read what `to_toml` wrote; a part that stands for itself need not be in a list.
 
+        The key `preset` names one of `PRESETS`, which holds what no other key says.
+
         Raises:
             ValueError: not TOML, an unknown or missing key, or an illegal value.
         """
         values = tomllib.loads(text)
-        legal = [field.name for field in fields(cls)]
+        legal = ["preset", *(field.name for field in fields(cls))]
         if unknown := sorted(set(values) - set(legal)):
             raise ValueError(f"unknown keys {unknown}; legal are {legal}")
         if "objective" not in values:
             raise ValueError(f"an optimization needs the key 'objective', got {sorted(values)}")
-        return cls(**{name: parts.from_values(value) for name, value in values.items()})
+        preset = preset_fields(values.pop("preset", DEFAULT))
+        return cls(**preset | {name: parts.from_values(value) for name, value in values.items()})
 
     def digest(self, weight_digest: str, numerics: str) -> str:
         """Name (20 hex digits) of it on these weights by this version of the maths.

@@ -88,20 +88,23 @@ class BoundedPixels(Pixels):
 class FourierImage(Parametrization):
     """The image's spectrum, scaled by 1 / frequency; colours decorrelated; a sigmoid bounds them.
 
-    `x = 255 sigmoid(irfft2(scale * z) M / 4)` with
-    `scale = sqrt(H W) / max(frequency, 1 / max(H, W))^decay` and the colours' matrix M; variables z
-    start as normal noise (Olah, Mordvintsev & Schubert 2017, "Feature Visualization", section
-    "Preconditioning and Parameterization"; lucid, `optvis/param/spatial.py` and `color.py`).
+    `x = 255 sigmoid(irfft2(scale * z) M)` with `scale = c / max(frequency, 1 / max(H, W))^decay`
+    and the colours' matrix M; variables z start as normal noise (Olah, Mordvintsev & Schubert 2017,
+    "Feature Visualization", section "Preconditioning and Parameterization"; lucid,
+    `optvis/param/spatial.py` and `color.py`). Unlike there, c is such that variables of standard
+    deviation 1 make values `irfft2(scale * z)` of standard deviation 1 at every size. So one
+    learning rate serves every size and decay.
 
     Attributes:
         sd: standard deviation of the noise that it starts from.
-        decay: exponent of the frequency; 1 gives all frequencies the weight of natural images.
+        decay: exponent of the frequency; 1 gives all frequencies the weight of natural images, more
+            favours large shapes.
         decorrelate: whether a step of one variable moves the colours as they move together in
             ImageNet; images without 3 channels have no such step.
     """
 
-    sd: float = 0.01
-    decay: float = 1.0
+    sd: float = 0.15
+    decay: float = 1.5
     decorrelate: bool = True
 
     def start(self, seed, shape):
@@ -110,27 +113,44 @@ class FourierImage(Parametrization):
         return np.random.default_rng(seed).normal(0, self.sd, size).astype("float32")
 
     def encode(self, image):
-        inside = np.clip(np.asarray(image, "float64") / 255, 1 / 510, 1 - 1 / 510)
-        values = 4 * np.log(inside / (1 - inside))
-        if self._mixes(values.shape[-1]):
-            values = values @ np.linalg.inv(COLOURS.astype("float64"))
+        values = decorrelated(image, self.decorrelate)
         spectrum = np.fft.rfft2(np.moveaxis(values, -1, 0)) / self._scale(*image.shape[:2])
         return np.stack([spectrum.real, spectrum.imag], -1).astype("float32")
 
     def images(self, variables, shape):
-        height, width, channels = shape
+        height, width, _ = shape
         spectrum = tf.complex(variables[..., 0], variables[..., 1])
         values = tf.signal.irfft2d(spectrum * self._scale(height, width), (height, width))
-        values = tf.transpose(values, (0, 2, 3, 1)) / 4
-        if self._mixes(channels):
-            values = tf.reshape(tf.matmul(tf.reshape(values, (-1, 3)), COLOURS), tf.shape(values))
+        values = recorrelated(tf.transpose(values, (0, 2, 3, 1)), self.decorrelate)
         return 255 * tf.sigmoid(tf.ensure_shape(values, (None, *shape)))
-
-    def _mixes(self, channels: int) -> bool:
-        return self.decorrelate and channels == 3
 
     def _scale(self, height: int, width: int) -> np.ndarray:
         frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
         lowest = 1 / max(height, width)
-        scale = np.sqrt(height * width) / np.maximum(frequency, lowest) ** self.decay
-        return scale.astype("complex64")
+        scale = 1 / np.maximum(frequency, lowest) ** self.decay
+        has_twin = 2 * np.arange(width // 2 + 1) % width > 0  # -frequency, which rfft2 leaves out
+        sd = np.sqrt((scale**2 * np.where(has_twin, 4, 1)).sum()) / (height * width)
+        return (scale / sd).astype("complex64")
+
+
+def decorrelated(pixels: np.ndarray, mixes: bool = True) -> np.ndarray:
+    """Pixels (..., C) before the sigmoid, in float64; RGB as the colours that vary independently.
+
+    The colours that `recorrelated` takes, if `mixes`.
+    """
+    inside = np.clip(np.asarray(pixels, "float64") / 255, 1 / 510, 1 - 1 / 510)
+    values = np.log(inside / (1 - inside))
+    return (
+        values @ np.linalg.inv(COLOURS.astype("float64")) if mixes and _is_rgb(values) else values
+    )
+
+
+def recorrelated(values: tf.Tensor, mixes: bool = True) -> tf.Tensor:
+    """The inverse of `decorrelated` but for the sigmoid, (N, H, W, C)."""
+    if not (mixes and _is_rgb(values)):
+        return values
+    return tf.reshape(tf.matmul(tf.reshape(values, (-1, 3)), COLOURS), tf.shape(values))
+
+
+def _is_rgb(values) -> bool:
+    return values.shape[-1] == 3
