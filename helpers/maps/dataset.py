@@ -33,7 +33,7 @@ def as_grid(maps: xr.Dataset) -> xr.Dataset:
     are in the order in which they are stored.
     """
     grid = grid_dims(maps)
-    lost = [dim for dim in grid if dim in maps.coords and dim not in maps.dims]
+    lost = [dim for dim in grid if dim in maps.coords and maps[dim].ndim == 0]
 
     def whole(name: str, values: xr.DataArray) -> xr.DataArray:
         own = ("unit", "seed") if grid == GRID and name in PER_SEED else grid
