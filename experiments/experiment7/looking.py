@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from helpers import attribution
+from helpers import attribution, maps, models, natural
 from helpers.attribution.grad_cam import GradCam
 from helpers.faces import head, renderer
 from helpers.images import as_pixels
@@ -118,8 +118,8 @@ class ChannelShares(GradCam):
 
     def heat(self, scorer, images, numbers):
         """The shares as a heatmap (N, 1, 1, k)."""
-        scores, maps, gradient = self.read(scorer, images, numbers)
-        shares = keras.ops.mean(maps * gradient, (1, 2), keepdims=True)
+        scores, activations, gradient = self.read(scorer, images, numbers)
+        shares = keras.ops.mean(activations * gradient, (1, 2), keepdims=True)
         return {"heatmap": shares, "score": scores}
 
 
@@ -174,3 +174,72 @@ def logit(layer: str, unit: int) -> Unit:
 def left(layer: str = "dense_3") -> Objective:
     """The logit of "left" less that of "not left": above 0 the model says left."""
     return logit(layer, 1) - logit(layer, 0)
+
+
+def faces_maps(model: keras.Model, *, steps: int, seed: int = 0) -> dict[str, dict]:
+    """HappyMaps of "left" and "not left", by recipe and class, (H, W, C) pixels 0..255.
+
+    Args:
+        model: as `rendered`.
+        steps: of the `robust` recipe; keras-vis's has its own 200.
+        seed: of both.
+    """
+    robust = maps.maximize(model, list(sides().values()), steps=steps, seeds=[seed], progress=False)
+    post = maps.happy_maps(
+        model, "dense_3", objective="pre-activation", seeds=[seed], progress=False
+    )
+    raw = post.raw.squeeze(["tv_weight", "lp_weight", "seed"])
+    return {
+        "keras-vis": {"left": raw.sel(unit=1).values, "not left": raw.sel(unit=0).values},
+        "robust": dict(zip(sides(), robust.raw.squeeze("seed").values, strict=True)),
+    }
+
+
+def sides() -> dict[str, Objective]:
+    """The targets "left" and "not left"."""
+    return {"left": left(), "not left": -left()}
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Photographs and what EfficientNet-Lite0 says of them.
+
+    Attributes:
+        model: EfficientNet-Lite0.
+        pixels: (N, 224, 224, 3), 0..255.
+        names: of the photographs.
+        targets: the logit of each one's first class, by the class's name.
+    """
+
+    model: keras.Model
+    pixels: np.ndarray
+    names: tuple[str, ...]
+    targets: dict[str, Unit]
+
+    @property
+    def of_class(self) -> dict[str, np.ndarray]:
+        """The images of each class: its one photograph, (1, H, W, C)."""
+        return {name: self.pixels[i : i + 1] for i, name in enumerate(self.targets)}
+
+
+def photographs(names: tuple[str, ...]) -> Photographs:
+    """Ask EfficientNet-Lite0 about photographs that are installed with scikit-image.
+
+    Args:
+        names: some of `natural.PHOTOGRAPHS`, which the model takes for different classes.
+    """
+    model = models.zoo("EfficientNetLite0")
+    names, images = natural.photographs(224, names)
+    pixels = images.astype("float32")
+    first = model.predict(pixels, verbose=0).argmax(-1)
+    known = models.class_names()
+    targets = {known[unit]: logit("predictions", int(unit)) for unit in first}
+    return Photographs(model, pixels, names, targets)
+
+
+def class_maps(seen: Photographs, *, steps: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """A HappyMap of each class by the `robust` recipe, (H, W, C) pixels 0..255."""
+    made = maps.maximize(
+        seen.model, list(seen.targets.values()), steps=steps, seeds=[seed], progress=False
+    )
+    return dict(zip(seen.targets, made.raw.squeeze("seed").values, strict=True))
