@@ -308,7 +308,10 @@ def of_policy(policy):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_every_dtype_policy(policy, is_global):
     model, x = of_policy(policy), images(8, 8, 3)
-    expected = np.asarray(ops.cast(model(x), "float32"))
+    try:
+        expected = np.asarray(ops.cast(model(x), "float32"))
+    except tf.errors.AbortedError:
+        pytest.skip("oneDNN has no bfloat16 convolution on this processor")
     usual = keras.config.dtype_policy()
     try:
         if is_global:
