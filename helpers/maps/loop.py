@@ -20,8 +20,8 @@ from helpers.maps.optimizers import Optimizer, Slots
 from helpers.maps.parametrizations import Parametrization
 from helpers.maps.regularizers import Regularizer
 from helpers.maps.transforms import Transform
-from helpers.models.cutting import Tap
 from helpers.models import with_quick_gradients
+from helpers.models.cutting import Tap
 
 MOST_MAPS = 16
 """Maps in a batch: enough to keep the cores busy, few enough to stay in the cache."""
@@ -252,7 +252,8 @@ def measure_of(cut: keras.Model, taps: tuple[Tap, ...], form: Objective) -> Call
             tape.watch(images)
             scores = form.scores(read(images), parameters, groups)
         gradient = tape.gradient(scores, images)
-        return scores, tf.sqrt(tf.reduce_mean(gradient**2, axis=(1, 2, 3)))
+        axes = list(range(1, len(gradient.shape)))
+        return scores, tf.sqrt(tf.reduce_mean(gradient**2, axis=axes))
 
     return measure
 

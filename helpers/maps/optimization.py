@@ -6,15 +6,19 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from helpers.maps import parts
+from helpers.maps import given, parts
+from helpers.maps.given import Held, OwnPreprocessing
 from helpers.maps.objectives import Objective
 from helpers.maps.optimizers import Adam, Optimizer
 from helpers.maps.parametrizations import FourierImage, Parametrization
 from helpers.maps.regularizers import Regularizer
 from helpers.maps.transforms import ROBUST, Transform
+from helpers.models.preprocessing import Standardized
 
 AXES = ("objective", "parametrization", "transforms", "regularizers", "optimizer")
 """Fields that hold one or several values, each of which is a dim of the maps."""
+GIVEN = ("size", "preprocessing", "held")
+"""Fields that hold what users give of the model."""
 BASES = dict(
     zip(AXES, (Objective, Parametrization, Transform, Regularizer, Optimizer), strict=True)
 )
@@ -33,9 +37,11 @@ class Optimization:
         optimizer: how it is moved; one Optimizer or several.
         steps: gradient steps, at least 1.
         seeds: integers >= 0; each makes a start and the random numbers of the transforms.
-        size: (height, width) of the image; None for the model's own.
-        preprocessing: what the model expects, as `models.from_pixels` takes it.
+        size: of the map, one integer for all axes or one for each; None for the model's own.
+        preprocessing: what the model expects, as `models.from_pixels` takes it. A function or layer
+            of the user's own is only named in TOML, and such an optimization makes no maps.
         seed_input: digest of the image that it starts from; None for what the seeds make.
+        held: values of the inputs that are not the image; a mapping, kept as pairs.
 
     Raises:
         ValueError: a value is not legal; the message names it and says what is.
@@ -48,9 +54,10 @@ class Optimization:
     optimizer: tuple[Optimizer, ...] = (Adam(),)
     steps: int = 256
     seeds: tuple[int, ...] = (0,)
-    size: tuple[int, int] | None = None
-    preprocessing: str | tuple[float, float] | None = None
+    size: int | tuple[int, ...] | None = None
+    preprocessing: str | tuple[float, float] | Standardized | OwnPreprocessing | None = None
     seed_input: str | None = None
+    held: Held | None = None
 
     def __post_init__(self):
         """Bring one value and several into one form, and check them."""
@@ -59,13 +66,9 @@ class Optimization:
             put(self, name, _values(name, getattr(self, name)))
         put(self, "steps", _integers("steps", self.steps, least=1)[0])
         put(self, "seeds", _integers("seeds", self.seeds, least=0))
-        if self.size is not None:
-            size = _integers("size", self.size, least=1)
-            put(self, "size", size * 2 if len(size) == 1 else size)
-            if len(self.size) != 2:
-                raise ValueError(f"size must be (height, width), got {self.size}")
-        if isinstance(self.preprocessing, list):
-            put(self, "preprocessing", tuple(self.preprocessing))
+        put(self, "size", given.size_tuple(self.size))
+        put(self, "preprocessing", given.preprocessing_from(self.preprocessing))
+        put(self, "held", given.held_tuple(self.held))
 
     def labels(self, axis: str) -> list[str]:
         """The names of an axis's values, distinct, as the maps' coordinate holds them."""
@@ -77,7 +80,8 @@ class Optimization:
 
     def to_toml(self) -> str:
         """This optimization as TOML, one key a line; `from_toml` reads it back."""
-        return parts.to_toml({f.name: parts.to_values(getattr(self, f.name)) for f in fields(self)})
+        values = {f.name: parts.to_values(getattr(self, f.name)) for f in fields(self)}
+        return parts.to_toml(values | self._given())
 
     @classmethod
     def from_toml(cls, text: str) -> "Optimization":
@@ -92,7 +96,10 @@ class Optimization:
             raise ValueError(f"unknown keys {unknown}; legal are {legal}")
         if "objective" not in values:
             raise ValueError(f"an optimization needs the key 'objective', got {sorted(values)}")
-        return cls(**{name: parts.from_values(value) for name, value in values.items()})
+        own = {name: values[name] for name in GIVEN if name in values}
+        return cls(
+            **{name: parts.from_values(v) for name, v in values.items() if name not in own} | own
+        )
 
     def digest(self, weight_digest: str, numerics: str) -> str:
         """Name (20 hex digits) of it on these weights by this version of the maths.
@@ -103,8 +110,15 @@ class Optimization:
             name: parts.to_values(value, all_fields=False)
             for name, value in parts.changed(self).items()
         }
+        told |= {name: value for name, value in self._given().items() if name in told}
         text = json.dumps([told, weight_digest, numerics], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def _given(self) -> dict:
+        """Size, preprocessing and held inputs as plain values."""
+        held = self.held and {name: given.plain(value) for name, value in self.held}
+        values = {name: given.plain(getattr(self, name)) for name in GIVEN}
+        return values | {"held": held}
 
 
 def several(axis: str, value) -> bool:
