@@ -286,7 +286,8 @@ def measure_of(cut: keras.Model, taps: tuple[Tap, ...], form: Objective) -> Call
             tape.watch(images)
             scores = form.scores(read(images), parameters, groups)
         gradient = tape.gradient(scores, images)
-        return scores, tf.sqrt(tf.reduce_mean(gradient**2, axis=(1, 2, 3)))
+        axes = list(range(1, len(gradient.shape)))
+        return scores, tf.sqrt(tf.reduce_mean(gradient**2, axis=axes))
 
     return measure
 

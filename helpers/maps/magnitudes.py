@@ -17,8 +17,9 @@ class MagnitudeConstrained(Parametrization):
 
     `x = 255 sigmoid(irfft2(r exp(i p)) M)` (MaCo; Fel et al. 2023, 2306.06805, section 3.2)
     with the phases p as variables, the colours' matrix M of `FourierImage`, and r the mean
-    magnitude over the photographs of `natural`, cut to the image's size (there: over ImageNet). So a
-    map can neither grow high frequencies nor contrast. Phases start uniform in -spread..spread times pi.
+    magnitude over the photographs of `natural`, cut to the image's size (there: over ImageNet).
+    So a map can neither grow high frequencies nor contrast. Phases start uniform in
+    -spread..spread times pi.
 
     Attributes:
         spread: 1 for any phase at the start.

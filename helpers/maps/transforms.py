@@ -219,11 +219,24 @@ def draw(transforms: Sequence[Transform], seed: int, steps: int) -> np.ndarray:
 def apply(transforms: Sequence[Transform], images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     """Images after all transforms, cut or widened to the size that they had.
 
+    A signal is an image of one row; the slices of a volume change alike.
+
     Args:
         transforms: applied in order.
-        images: (N, H, W, C), pixels 0..255, of one size.
+        images: (N, H, W, C), (N, T, C) or (N, D, H, W, C), pixels 0..255, of one size.
         draws: (N, draws of all transforms), uniform in 0..1.
     """
+    if not transforms:
+        return images
+    if len(images.shape) == 3:
+        return apply(transforms, images[:, None], draws)[:, 0]
+    if len(images.shape) == 5:
+        depth, height, width, channels = images.shape[1:]
+        planes = tf.transpose(images, (0, 2, 3, 1, 4))
+        planes = tf.reshape(planes, (-1, height, width, depth * channels))
+        planes = apply(transforms, planes, draws)
+        slices = tf.reshape(planes, (-1, height, width, depth, channels))
+        return tf.transpose(slices, (0, 3, 1, 2, 4))
     height, width = images.shape[1:3]
     size = height, width
     for transform in transforms:
