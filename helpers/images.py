@@ -166,14 +166,35 @@ def fit(pixels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     return pixels
 
 
-def display(raw: np.ndarray) -> np.ndarray:
+def display(raw: np.ndarray, rank: int = 3) -> np.ndarray:
     """The displayed map, pixels 0..255 uint8: z-score * 0.1 + 0.5, clipped to 0..1, times 255.
 
-    keras-vis 0.4.1, `utils.deprocess_input`; each image on its own.
+    keras-vis 0.4.1, `utils.deprocess_input`, each image on its own, but for one thing: mean and
+    standard deviation are those of the pixels that the total variation holds. It leaves the last
+    pixel of the last row free, which may run many standard deviations off and would flatten the
+    others.
 
     Args:
         raw: raw maps (..., H, W, C), any range.
+        rank: axes of an image: 2 for signals (T, C), 4 for volumes (D, H, W, C).
     """
-    centred = raw - raw.mean((-3, -2, -1), keepdims=True)
-    z_score = centred / (centred.std((-3, -2, -1), keepdims=True) + EPSILON)
+    held = ~free_pixels(raw.shape[-rank:-1])
+    pixels = raw[..., held, :]
+    statistics = (f(pixels, axis=(-2, -1)) for f in (np.mean, np.std))
+    mean, sd = (np.reshape(v, v.shape + (1,) * rank) for v in statistics)
+    z_score = (raw - mean) / (sd + EPSILON)
     return (np.clip(z_score * 0.1 + 0.5, 0, 1) * 255).astype("uint8")
+
+
+def free_pixels(size: tuple[int, ...]) -> np.ndarray:
+    """Which pixels the total variation does not hold: those last along two axes or more.
+
+    Args:
+        size: of an image, (H, W), (T,) or (D, H, W).
+
+    Returns:
+        Of that size, bool; none where all would be.
+    """
+    last = np.reshape(np.subtract(size, 1), (-1, *[1] * len(size)))
+    free = (np.indices(size) == last).sum(0) > 1
+    return free & ~free.all()

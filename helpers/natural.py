@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image, ImageOps
 from skimage import data
 
+from helpers.images import SUFFIXES, LabelledImages
+
 COLOUR_PHOTOGRAPHS = (
     "astronaut",
     "chelsea",
@@ -21,23 +23,18 @@ GRAY_PHOTOGRAPHS = ("brick", "camera", "coins", "grass", "gravel", "moon")
 PHOTOGRAPHS = (*COLOUR_PHOTOGRAPHS, *GRAY_PHOTOGRAPHS)
 """Names in `skimage.data` of the photographs that need no download; "chelsea" is a cat."""
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
 Size = int | tuple[int, int]
 
 
-def photographs(
-    size: Size = 224, names: Sequence[str] = PHOTOGRAPHS
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Photographs that are installed with scikit-image.
+def photographs(size: Size = 224, names: Sequence[str] = PHOTOGRAPHS) -> LabelledImages:
+    """Photographs that are installed with scikit-image, each a class of its own.
 
     Args:
         size: (height, width) or both as one, pixels; the middle of the image is resized to it.
-        names: some of `PHOTOGRAPHS`.
+        names: some of `PHOTOGRAPHS`; they become the class names.
 
     Returns:
-        The names, and RGB images (N, height, width, 3), uint8 in 0..255; gray ones three times
-        the same.
+        RGB images (N, height, width, 3) in 0..1; gray ones three times the same.
 
     Raises:
         ValueError: there is no photograph of this name.
@@ -45,19 +42,22 @@ def photographs(
     unknown = [name for name in names if name not in PHOTOGRAPHS]
     if unknown:
         raise ValueError(f"names must be some of {PHOTOGRAPHS}, got {unknown[0]!r}")
-    return tuple(names), np.stack([_fitted(_photograph(name), size) for name in names])
+    images = np.stack([_fitted(_photograph(name), size) for name in names])
+    return LabelledImages(images, np.arange(len(names)), tuple(names), source="photographs")
 
 
-def folder(path: str | Path, size: Size = 224) -> tuple[tuple[str, ...], np.ndarray]:
+def folder(path: str | Path, size: Size = 224) -> LabelledImages:
     """All images of a folder and of the folders in it, in the order of their names.
+
+    Unlike `images.load_folder`, it needs no classes and cuts the middle out instead of distorting.
 
     Args:
         path: the folder.
         size: as `photographs` takes it.
 
     Returns:
-        Their paths in the folder without the suffix ("cats/tabby"), and RGB images as those of
-        `photographs`.
+        RGB images as those of `photographs`; each is a class of its own, named by its path in the
+        folder without the suffix ("cats/tabby").
 
     Raises:
         ValueError: there is no such folder, it has no images, or one cannot be read.
@@ -67,7 +67,8 @@ def folder(path: str | Path, size: Size = 224) -> tuple[tuple[str, ...], np.ndar
     if not files:
         raise ValueError(f"path must be a folder with images {SUFFIXES}, got {str(path)!r}")
     names = tuple(file.relative_to(path).with_suffix("").as_posix() for file in files)
-    return names, np.stack([_fitted(_opened(file), size) for file in files])
+    images = np.stack([_fitted(_opened(file), size) for file in files])
+    return LabelledImages(images, np.arange(len(names)), names, source="folder")
 
 
 def _photograph(name: str) -> Image.Image:
@@ -87,4 +88,4 @@ def _opened(file: Path) -> Image.Image:
 def _fitted(image: Image.Image, size: Size) -> np.ndarray:
     height, width = (size, size) if isinstance(size, int) else size
     fitted = ImageOps.fit(image.convert("RGB"), (width, height), Image.Resampling.BICUBIC)
-    return np.asarray(fitted)
+    return np.asarray(fitted, "float32") / 255

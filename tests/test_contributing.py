@@ -19,7 +19,7 @@ def test_the_recipes_run(tmp_path, monkeypatch):
     names = {"model": model, "__name__": "recipes"}
     for block in blocks["python"]:
         exec(block, names)
-    assert names["contrast"]["objective"].item() == "Contrast('conv') + 0.1 * conv 1"
+    assert names["contrast"]["objective"].item() == "Contrast(layer=conv) + 0.1 * conv 1"
     assert bool(names["contrast"]["done"].all())
     assert names["gray"]["display"].shape[-3:] == model.input_shape[1:]
     assert names["colours"].dims == ("unit", "tv_weight", "lp_weight", "seed")

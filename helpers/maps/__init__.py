@@ -13,6 +13,7 @@ from helpers.maps.happy import (
     picture_digest,
     sad_maps,
 )
+from helpers.maps.magnitudes import MagnitudeConstrained, natural_magnitudes
 from helpers.maps.maximize import maximize, maximize_spec
 from helpers.maps.objectives import (
     Direction,
@@ -33,6 +34,8 @@ from helpers.maps.parametrizations import (
     Pixels,
     start_noise,
 )
+from helpers.maps.presets import PRESETS, Preset
+from helpers.maps.references import DistributionMatch, Stay, match_distribution, stay_near
 from helpers.maps.regularizers import L1, L2, LpNorm, Regularizer, TotalVariation
 from helpers.maps.spec import MapSpec
 from helpers.maps.transforms import (
@@ -54,6 +57,7 @@ __all__ = [
     "Blur",
     "BoundedPixels",
     "Direction",
+    "DistributionMatch",
     "Diversity",
     "FourierImage",
     "GaussianNoise",
@@ -64,20 +68,24 @@ __all__ = [
     "L2",
     "LayerNorm2",
     "LpNorm",
+    "MagnitudeConstrained",
     "MapSpec",
     "Neuron",
     "Objective",
     "Optimization",
     "Optimizer",
+    "PRESETS",
     "Pad",
     "Parametrization",
     "Pixels",
+    "Preset",
     "ROBUST",
     "RandomCrop",
     "RandomRotate",
     "RandomScale",
     "Regularizer",
     "Tap",
+    "Stay",
     "Target",
     "TotalVariation",
     "Transform",
@@ -88,12 +96,15 @@ __all__ = [
     "happy_maps",
     "image_digest",
     "make_spec",
+    "match_distribution",
     "maximize",
     "maximize_spec",
+    "natural_magnitudes",
     "one_weight",
     "picture_digest",
     "pool",
     "raised",
     "sad_maps",
     "start_noise",
+    "stay_near",
 ]

@@ -13,12 +13,25 @@ GRID = ("unit", "tv_weight", "lp_weight", "seed")
 AXES = ("objective", "parametrization", "transforms", "regularizers", "optimizer", "seed")
 """Dims of the grid of maps that `maximize` makes, in the order they are stored."""
 IMAGE = ("height", "width", "channel")
+"""Dims of an image; of a signal and of a volume see `image_dims`."""
 LOSS_PARTS = ("activation", "lp_norm", "tv")
 """Parts of the loss of `happy_maps`."""
 PER_SEED = {"activation_seed", "gradient_seed"}
 """Variables of `happy_maps` that follow from unit and seed alone."""
 FIELDS = {"unit": "units", "tv_weight": "tv_weights", "lp_weight": "lp_weights", "seed": "seeds"}
 """Dim of a Dataset -> the spec's name of its values."""
+
+
+def image_dims(shape: Sequence[int]) -> tuple[str, ...]:
+    """Dims of one map by its rank: of an image, a signal (T, C) or a volume (D, H, W, C).
+
+    Raises:
+        ValueError: the shape has another rank.
+    """
+    dims = {2: ("time", "channel"), 3: IMAGE, 4: ("depth", *IMAGE)}
+    if len(shape) not in dims:
+        raise ValueError(f"shape of a map must be (H, W, C), (T, C) or (D, H, W, C), got {shape}")
+    return dims[len(shape)]
 
 
 def grid_dims(maps: xr.Dataset) -> tuple[str, ...]:
@@ -33,7 +46,7 @@ def as_grid(maps: xr.Dataset) -> xr.Dataset:
     are in the order in which they are stored.
     """
     grid = grid_dims(maps)
-    lost = [dim for dim in grid if dim in maps.coords and dim not in maps.dims]
+    lost = [dim for dim in grid if dim in maps.coords and maps[dim].ndim == 0]
 
     def whole(name: str, values: xr.DataArray) -> xr.DataArray:
         own = ("unit", "seed") if grid == GRID and name in PER_SEED else grid
@@ -45,24 +58,25 @@ def as_grid(maps: xr.Dataset) -> xr.Dataset:
 
 
 def empty(
-    grid: dict[str, Sequence], shape: tuple[int, int, int], steps: int, parts: Sequence[str]
+    grid: dict[str, Sequence], shape: tuple[int, ...], steps: int, parts: Sequence[str]
 ) -> xr.Dataset:
     """A Dataset of maps that are not made yet: images and losses NaN, `done` False.
 
     Args:
         grid: labels along each dim of the grid.
-        shape: (H, W, C) of an image.
+        shape: of a map, (H, W, C), (T, C) or (D, H, W, C).
         steps: gradient steps.
         parts: parts of the loss.
     """
     dims, sizes = tuple(grid), tuple(len(labels) for labels in grid.values())
+    image = image_dims(shape)
 
     def nan(*size: int) -> np.ndarray:
         return np.full((*sizes, *size), np.nan, "float32")
 
     variables = {
-        "raw": ((*dims, *IMAGE), nan(*shape)),
-        "display": ((*dims, *IMAGE), np.zeros((*sizes, *shape), "uint8")),
+        "raw": ((*dims, *image), nan(*shape)),
+        "display": ((*dims, *image), np.zeros((*sizes, *shape), "uint8")),
         "activation_raw": (dims, nan()),
         "activation_display": (dims, nan()),
         "done": (dims, np.zeros(sizes, bool)),

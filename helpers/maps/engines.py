@@ -38,8 +38,9 @@ def keras_vis_job(spec: MapSpec, job: Job) -> loop.Job:
 def _with_keras_vis(
     target: LayerTarget, jobs: list[Job], on_step
 ) -> Iterator[tuple[int, ActivationMap]]:
-    spec, x = target.spec, keras.Input(target.shape)
-    model = keras.Model(x, keras.layers.Identity()(target.network(x, training=False)))
+    spec, x = target.spec, keras.Input(target.shape, dtype="float32")
+    last = keras.layers.Identity(dtype="float32")
+    model = keras.Model(x, last(target.network(x, training=False)))
     for i, job in enumerate(jobs):
         yield (
             i,
@@ -73,10 +74,10 @@ def _generic(target: LayerTarget, jobs: list[Job], on_step) -> Iterator[tuple[in
     spec = target.spec
     chosen = [keras_vis_job(spec, job) for job in jobs]
     taps = chosen[0].objective.taps
-    cut = targets.cut_of(target.model, taps, spec.preprocessing)
+    cut = targets.cut_of(target.model, taps, spec.preprocessing, spec.size, spec.held)
     for i, made in loop.optimize(cut, taps, chosen, steps=spec.steps, on_step=on_step):
-        raw, display = fused.displayed(made.image, spec.pixels == "bounded")
-        yield i, ActivationMap(raw, display, made.loss, made.parts)
+        raw, display = fused.displayed(made.image[None], spec.pixels == "bounded")
+        yield i, ActivationMap(raw[0], display[0], made.loss, made.parts)
 
 
 ENGINES = {"batched": _batched, "keras-vis": _with_keras_vis, "generic": _generic}

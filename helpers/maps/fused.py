@@ -180,14 +180,14 @@ def _optimize_batch(run, jobs, steps, bounded, on_step) -> Iterator[ActivationMa
 
 
 def displayed(images: np.ndarray, bounded: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Raw and displayed maps of the optimized images (..., H, W, C): float32, and uint8.
+    """Raw and displayed maps of the optimized images (N, *image shape): float32, and uint8.
 
-    Bounded ones are rounded and displayed as they are, others by keras-vis's z-score.
+    Bounded ones are rounded and displayed as they are, others by their z-score.
     """
     if bounded:
         images = np.rint(images)
         return images, images.astype("uint8")
-    return images, display(images)
+    return images, display(images, images.ndim - 1)
 
 
 @dataclass(frozen=True)
@@ -252,13 +252,14 @@ def _update(state, activation_gradient, activation_loss, weights, bounded):
         tv = weights[:, 1] * total_variation(x)
         regularizers = lp + tv
     gradient = tape.gradient(regularizers, x) + activation_gradient
-    rms = tf.sqrt(tf.reduce_mean(gradient**2, axis=(1, 2, 3), keepdims=True))
+    axes = list(range(1, len(x.shape)))
+    rms = tf.sqrt(tf.reduce_mean(gradient**2, axis=axes, keepdims=True))
     gradient = gradient / (rms + EPSILON)
     cache = DECAY * cache + (1 - DECAY) * gradient**2
     x = x - gradient / tf.sqrt(cache + EPSILON)
     x = tf.where(bounded, tf.clip_by_value(x, *map(float, PIXEL_RANGE)), x)
     loss = activation_loss + regularizers
     better = loss < lowest
-    best = tf.where(better[:, None, None, None], x, best)
+    best = tf.where(tf.reshape(better, (-1, *[1] * len(axes))), x, best)
     state = State(x, cache, tf.where(better, loss, lowest), best)
     return state, tf.stack([activation_loss, lp, tv])

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -12,15 +12,17 @@ import xarray as xr
 from tqdm.auto import tqdm
 
 from helpers import models
-from helpers.maps import engines, targets
-from helpers.maps.dataset import FIELDS, LOSS_PARTS, empty, put
+from helpers.maps import engines, given, relative, targets
+from helpers.maps.dataset import FIELDS, LOSS_PARTS, empty, put, raised
 from helpers.maps.fused import Job
+from helpers.maps.given import Held, OwnPreprocessing
 from helpers.maps.parametrizations import start_noise
 from helpers.maps.provenance import provenance
 from helpers.maps.spec import MapSpec
 from helpers.maps.targets import LayerTarget
-from helpers.models.preprocessing import input_front, resolve_preprocessing
+from helpers.models.preprocessing import Preprocessing, input_front
 
+PER_SEED = ("unit", "seed")
 OnStep = Callable[[int, np.ndarray], None]
 
 
@@ -35,9 +37,12 @@ def happy_maps(
     seeds: Sequence[int] | int = 0,
     steps: int = 200,
     activation_weight: float = 1.0,
+    weights: str = "absolute",
     pixels: str = "free",
     engine: str = "batched",
-    preprocessing: str | tuple[float, float] | None = None,
+    preprocessing: Preprocessing | None = None,
+    size: int | Sequence[int] | None = None,
+    held: Mapping[str, object] | None = None,
     seed_input: np.ndarray | None = None,
     progress: bool = True,
     on_step: OnStep | None = None,
@@ -50,7 +55,7 @@ def happy_maps(
 
     Args:
         model: a Keras model or the path of one.
-        layer: name or index of a layer that has units.
+        layer: path or index of a layer that has units, as `models.layers` lists them.
         units: unit numbers; None for all units of the layer.
         objective: "activation", "pre-activation" (a logit for a softmax) or "pre-activation minus
             others" (less the mean over the layer's other units).
@@ -59,12 +64,22 @@ def happy_maps(
         seeds: integers >= 0, each of which makes one seed input.
         steps: gradient steps, at least 1.
         activation_weight: weight of the objective, > 0.
+        weights: "absolute", as keras-vis, or "relative": `tv_weights` and `lp_weights` are in units
+            of the objective, so that one weight serves every model; 0.1 for both raised all units
+            with a gradient on the models tried. A relative weight r is the absolute weight at
+            which the regularizer's gradient at the seed input is r times as large as the
+            objective's (RMS over pixels); a unit without gradient there gets the median of its
+            layer's.
         pixels: "free", as keras-vis, or "bounded": every pixel stays in 0..255 (not with engine
             "keras-vis").
         engine: "batched" (many maps in one fused loop), "keras-vis" (the genuine package, one map
             at a time) or "generic" (the loop of `maximize`).
-        preprocessing: what the model expects: "0..255", "0..1", "-1..1", "caffe", "torch" or
-            (low, high); None where it begins with a Rescaling or Normalization layer.
+        preprocessing: what the model expects: "0..255", "0..1", "-1..1", "caffe", "torch",
+            (low, high), `models.Standardized(mean, sd)`, a range in another colour space such as
+            "YUV -1..1", a Keras layer or a function of pixels; None to infer it.
+        size: of the map, where the model has no size or another is wanted: one number for all axes
+            or one for each. A flat vector that is an image needs it.
+        held: values of the inputs that are not the image, by name; 0 for those that are not given.
         seed_input: an image (H, W, C) of pixels 0..255 to start from instead of noise, or one for
             each seed (S, H, W, C).
         progress: show a bar.
@@ -72,12 +87,15 @@ def happy_maps(
             step of keras-vis; the first and every 20th of a batch's first map); may raise to stop.
 
     Returns:
-        A Dataset over (unit, tv_weight, lp_weight, seed): `raw` (height, width, channel) float32,
-        the kept image in the model's own input range; `display`, the same as a person is shown it,
-        uint8 pixels; `activation_raw`, `activation_display`, `activation_seed`, the objective
-        measured on both and on the seed input; `gradient_seed`, the RMS over pixels of the
-        objective's gradient at the seed input (0: there is nothing to follow); `loss` and its
-        weighted parts over `step`; `done`, False where an interrupt came first.
+        A Dataset over (unit, tv_weight, lp_weight, seed): `raw` float32 over (height, width,
+        channel), of signals (time, channel), of volumes (depth, height, width, channel), the kept
+        image in the model's own input range; `display`, the same as a person is shown it, uint8
+        pixels; `activation_raw`, `activation_display`, `activation_seed`, the objective measured on
+        both and on the seed input; `raised`, whether one of the first two exceeds the third;
+        `gradient_seed`, the RMS over pixels of the objective's gradient at the seed input (0: there
+        is nothing to follow); `loss` and its weighted parts over `step`; `done`, False where an
+        interrupt came first; with relative weights `absolute_tv_weight` and `absolute_lp_weight`.
+        Warnings name the units without gradient and those that are not raised.
 
     Raises:
         ValueError: an argument is not legal; the message names it and says what is.
@@ -96,9 +114,12 @@ def happy_maps(
         seeds=seeds,
         steps=steps,
         activation_weight=activation_weight,
+        weights=weights,
         pixels=pixels,
         engine=engine,
         preprocessing=preprocessing,
+        size=size,
+        held=held,
     )
 
 
@@ -113,9 +134,12 @@ def sad_maps(
     seeds: Sequence[int] | int = 0,
     steps: int = 200,
     activation_weight: float = 1.0,
+    weights: str = "absolute",
     pixels: str = "free",
     engine: str = "batched",
-    preprocessing: str | tuple[float, float] | None = None,
+    preprocessing: Preprocessing | None = None,
+    size: int | Sequence[int] | None = None,
+    held: Mapping[str, object] | None = None,
     seed_input: np.ndarray | None = None,
     progress: bool = True,
     on_step: OnStep | None = None,
@@ -140,9 +164,12 @@ def sad_maps(
         seeds=seeds,
         steps=steps,
         activation_weight=activation_weight,
+        weights=weights,
         pixels=pixels,
         engine=engine,
         preprocessing=preprocessing,
+        size=size,
+        held=held,
     )
 
 
@@ -158,9 +185,12 @@ def make_spec(
     seeds: Sequence[int] | int = 0,
     steps: int = 200,
     activation_weight: float = 1.0,
+    weights: str = "absolute",
     pixels: str = "free",
     engine: str = "batched",
-    preprocessing: str | tuple[float, float] | None = None,
+    preprocessing: Preprocessing | OwnPreprocessing | None = None,
+    size: int | Sequence[int] | None = None,
+    held: Mapping[str, object] | Held | None = None,
     seed_input: str | None = None,
 ) -> MapSpec:
     """Build a spec whose layer, units and preprocessing exist in `model`.
@@ -183,10 +213,11 @@ def make_spec(
         seeds=seeds,
         steps=steps,
         activation_weight=activation_weight,
+        weights=weights,
         pixels=pixels,
         engine=engine,
-        preprocessing=resolve_preprocessing(model, preprocessing),
         seed_input=seed_input,
+        **given.resolve(model, preprocessing, size, held),
     )
 
 
@@ -206,11 +237,14 @@ def compute(
     starts = starts_of(spec.seeds, target.shape, seed_input)
     grid = {dim: list(getattr(spec, field)) for dim, field in FIELDS.items()}
     dataset = empty(grid, target.shape, spec.steps, LOSS_PARTS)
+    at_seed = targets.scores_and_gradients(target.network, starts, spec.units)
+    dataset["activation_seed"], dataset["gradient_seed"] = ((PER_SEED, each) for each in at_seed)
+    tv_weights, lp_weights = _absolute_weights(dataset, target, starts)
 
     positions = list(product(*(range(len(labels)) for labels in grid.values())))
     jobs = [
-        Job(spec.units[u], spec.tv_weights[t], spec.lp_weights[lp], starts[s])
-        for u, t, lp, s in positions
+        Job(spec.units[at[0]], float(tv_weights[at]), float(lp_weights[at]), starts[at[-1]])
+        for at in positions
     ]
     bar = tqdm(total=len(jobs), desc=f"{spec.sign} maps of {spec.layer}", disable=not progress)
     try:
@@ -222,10 +256,12 @@ def compute(
         done = int(dataset["done"].sum())
         warnings.warn(f"interrupted: {done} of {len(jobs)} maps are done", stacklevel=2)
 
-    _measure(dataset, target, starts)
-    dataset["raw"].values[:] = input_front(spec.preprocessing)(dataset["raw"].values)
-    dataset.attrs |= provenance(model, spec, target.digest)
+    _measure(dataset, target)
+    dataset["raw"].values[:] = as_expected(spec.preprocessing, dataset["raw"].values, target.shape)
+    dataset.attrs |= provenance(model, spec, target.digest, target.shape)
+    dataset["raised"] = raised(dataset)
     _report_silent(dataset, spec)
+    _report_not_raised(dataset, target, starts)
     return dataset
 
 
@@ -237,8 +273,14 @@ def image_digest(images: np.ndarray) -> str:
 picture_digest = image_digest
 
 
+def as_expected(preprocessing, pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Pixels (..., *shape) in 0..255 as what the model expects, of the same shape."""
+    flat = pixels.reshape(-1, *shape)
+    return np.asarray(input_front(preprocessing)(flat), "float32").reshape(pixels.shape)
+
+
 def starts_of(seeds: tuple[int, ...], shape: tuple, images: np.ndarray | None) -> np.ndarray:
-    """What each seed's maps start from, (S, H, W, C).
+    """What each seed's maps start from, (S, *shape).
 
     Raises:
         ValueError: images of another shape, or not finite.
@@ -247,8 +289,8 @@ def starts_of(seeds: tuple[int, ...], shape: tuple, images: np.ndarray | None) -
         return np.stack([start_noise(seed, shape) for seed in seeds])
     if images.shape not in (shape, (len(seeds), *shape)):
         raise ValueError(
-            f"seed_input must have shape {shape} (H, W, C), or {(len(seeds), *shape)} with one for"
-            f" each seed, got {images.shape}"
+            f"seed_input must have the shape {shape} of an image, or {(len(seeds), *shape)} with"
+            f" one for each seed, got {images.shape}"
         )
     if not np.isfinite(images).all():
         raise ValueError("seed_input must be finite, got NaN or infinity")
@@ -264,14 +306,32 @@ def _maps(model, layer, units, seed_input, progress, on_step, **values) -> xr.Da
     return compute(model, spec, seed_input=seed_input, progress=progress, on_step=on_step)
 
 
-def _measure(dataset: xr.Dataset, target: LayerTarget, starts: np.ndarray) -> None:
-    units, done = list(target.spec.units), dataset["done"].values
-    activation, gradient = targets.scores_and_gradients(target.network, starts, units)
-    dataset["activation_seed"] = ("unit", "seed"), activation
-    dataset["gradient_seed"] = ("unit", "seed"), gradient
+def _absolute_weights(dataset: xr.Dataset, target: LayerTarget, starts) -> list[np.ndarray]:
+    """The weights of TV and LP norm of every map, as they enter the loss; relative ones are kept.
+
+    Args:
+        dataset: of the maps that are asked for.
+        target: what they are asked of.
+        starts: seed inputs.
+    """
+    like, dims = dataset["activation_raw"], ("tv_weight", "lp_weight")
+    weights = [dataset[dim].broadcast_like(like).transpose(*like.dims) for dim in dims]
+    if target.spec.weights == "absolute":
+        return [each.values for each in weights]
+    units = relative.units_of_weights(target, starts, dataset["gradient_seed"].values)
+    absolute = []
+    for dim, each, unit in zip(dims, weights, units, strict=True):
+        values = each.values * unit[:, None, None]
+        dataset[f"absolute_{dim}"] = like.dims, values.astype("float32")
+        absolute.append(values)
+    return absolute
+
+
+def _measure(dataset: xr.Dataset, target: LayerTarget) -> None:
+    done = dataset["done"].values
     for name in ("raw", "display"):
         measured = targets.scores(target.network, dataset[name].values)
-        for row, unit in enumerate(units):
+        for row, unit in enumerate(target.spec.units):
             own = np.where(done[row], measured[row, ..., unit], np.nan)
             dataset[f"activation_{name}"].values[row] = own
 
@@ -281,7 +341,44 @@ def _report_silent(dataset: xr.Dataset, spec: MapSpec) -> None:
     if silent.any():
         units = dataset["unit"].values[silent.values].tolist()
         warnings.warn(
-            f"no gradient at any seed input for units {units} of {spec.layer}: their maps follow"
-            " the regularizers only. More seeds or objective='pre-activation' may wake them.",
-            stacklevel=3,
+            f"no gradient at any seed input for units {some(units)} of {spec.layer}: their maps"
+            " follow the regularizers only. More seeds or objective='pre-activation' may wake them",
+            stacklevel=5,
         )
+
+
+def _report_not_raised(dataset: xr.Dataset, target: LayerTarget, starts: np.ndarray) -> None:
+    """Warn of the maps of units with a gradient that stay at or below their seed input."""
+    spec, has_gradient = target.spec, dataset["gradient_seed"] > 0
+    fails = (dataset["done"] & has_gradient & ~dataset["raised"]).transpose("unit", ...)
+    if not fails.any():
+        return
+    failing = fails.any([dim for dim in fails.dims if dim != "unit"]).values
+    units = dataset["unit"].values[failing].tolist()
+    gradients = dataset["gradient_seed"].where(has_gradient).values[failing]
+    tv, lp = (
+        relative.RELATIVE_WEIGHT * float(np.nanmedian(unit))
+        for unit in relative.units_of_weights(target, starts, gradients)
+    )
+    if spec.weights == "relative":
+        tv, lp = (relative.RELATIVE_WEIGHT * min(w) for w in (spec.tv_weights, spec.lp_weights))
+        way_out = f"try smaller weights, such as tv_weights={tv:.2g}, lp_weights={lp:.2g}"
+    elif max(spec.tv_weights) <= tv and max(spec.lp_weights) <= lp:
+        way_out = "try more steps, another seed or objective='pre-activation'"
+    else:
+        way_out = (
+            f"try tv_weights={tv:.2g}, lp_weights={lp:.2g}, which is weights='relative' with"
+            f" {relative.RELATIVE_WEIGHT} for both"
+        )
+    warnings.warn(
+        f"{int(fails.sum())} of {fails.size} maps are not raised above their seed input, of units"
+        f" {some(units)} of {spec.layer}: {way_out}",
+        stacklevel=5,
+    )
+
+
+def some(values: Sequence, most: int = 12) -> str:
+    """A list of values, cut after `most` of them."""
+    if len(values) <= most:
+        return str(list(values))
+    return f"{str(list(values[:most]))[:-1]}, ... {len(values) - most} more]"

@@ -22,10 +22,13 @@ from helpers.maps.regularizers import Regularizer
 from helpers.maps.transforms import Transform
 from helpers.models import with_quick_gradients
 from helpers.models.cutting import Tap
+from helpers.models.relu_gradients import relu_gradient
 
 MOST_MAPS = 16
 """Maps in a batch: enough to keep the cores busy, few enough to stay in the cache."""
 STEPS_PER_CALL = 20
+LEVEL = 0.9
+"""Decay of the running mean of a loss, by which a map no longer rises."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +80,20 @@ class State(NamedTuple):
         slots: of the optimizer.
         lowest: the lowest loss before a step so far, (N,).
         best: the variables that are kept, (N, ...).
+        level: running mean of the loss, (N,).
+        lowest_level: the lowest of it so far, (N,).
+        stalled: steps since then, (N,) int32.
+        taken: steps that it moved, (N,) int32.
     """
 
     variables: tf.Tensor
     slots: Slots
     lowest: tf.Tensor
     best: tf.Tensor
+    level: tf.Tensor
+    lowest_level: tf.Tensor
+    stalled: tf.Tensor
+    taken: tf.Tensor
 
 
 class Numbers(NamedTuple):
@@ -107,14 +118,16 @@ class Optimized:
 
     Attributes:
         image: (H, W, C) float32, pixels 0..255.
-        loss: (steps,) float32, before each step.
+        loss: (steps,) float32, before each step; NaN after the map has stopped.
         parts: (steps,) float32 each, weighted: "activation" (minus the score) and one for each
             regularizer, by its `part`.
+        steps: how many steps it took.
     """
 
     image: np.ndarray
     loss: np.ndarray
     parts: dict[str, np.ndarray]
+    steps: int
 
 
 def optimize(
@@ -123,6 +136,8 @@ def optimize(
     jobs: Sequence[Job],
     *,
     steps: int,
+    wake_steps: int = 0,
+    patience: int | None = None,
     on_step: Callable[[int, np.ndarray], None] | None = None,
 ) -> Iterator[tuple[int, Optimized]]:
     """Optimize all maps, batch by batch, and give each with its number among the jobs.
@@ -132,6 +147,8 @@ def optimize(
         taps: which of its outputs is which.
         jobs: the maps; those of one structure share batches.
         steps: gradient steps.
+        wake_steps: steps at the start in which ReLUs wake silent units.
+        patience: steps without a rise after which a map stops; None to take all steps.
         on_step: called after the first and about every `STEPS_PER_CALL` steps with the number of
             the last step and the batch's first image (H, W, C); may raise to stop.
 
@@ -141,7 +158,8 @@ def optimize(
     for numbers in batches(jobs):
         chosen = [jobs[i] for i in numbers]
         loop = loop_of(cut, tuple(taps), chosen[0].recipe)
-        yield from zip(numbers, _optimize_batch(loop, chosen, steps, on_step), strict=True)
+        made = _optimize_batch(loop, chosen, steps, wake_steps, patience, on_step)
+        yield from zip(numbers, made, strict=True)
 
 
 def batches(jobs: Sequence[Job]) -> Iterator[list[int]]:
@@ -180,9 +198,9 @@ class Loop:
 
     Attributes:
         start: variables (N, ...) to the State before the first step.
-        advance: `(state, numbers, first, count)` to the State after `count` steps and the weighted
-            parts of the loss before each, (count, 1 + regularizers, N); `first` is the number of
-            the first step.
+        advance: `(state, numbers, first, count, patience, is_waking)` to the State after `count`
+            steps and the weighted parts of the loss before each, (count, 1 + regularizers, N);
+            `first` is the number of the first step.
         images: variables (N, ...) to pixels (N, H, W, C).
     """
 
@@ -200,7 +218,9 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
 
     def start(variables):
         lowest = tf.fill([len(variables)], np.float32(np.inf))
-        return State(variables, optimizer.start(variables), lowest, variables)
+        none = tf.zeros([len(variables)], tf.int32)
+        slots = optimizer.start(variables)
+        return State(variables, slots, lowest, variables, lowest, lowest, none, none)
 
     def loss_parts(variables, numbers: Numbers, draws):
         images = parametrization.images(variables, shape)
@@ -209,28 +229,42 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         costs = [r.values(images) * numbers.weights[:, i] for i, r in enumerate(regularizers)]
         return tf.stack([-score, *costs])
 
+    def loss_and_gradient(variables, numbers: Numbers, draws, is_waking: bool):
+        with relu_gradient("waking" if is_waking else None):
+            parts = loss_parts(variables, numbers, draws)
+            loss = tf.reduce_sum(parts, 0)
+            (gradient,) = tf.gradients(loss, variables)
+        return parts, loss, tf.convert_to_tensor(gradient)
+
     @tf.function(jit_compile=True)
-    def update(state: State, gradient, loss):
+    def update(state: State, gradient, loss, patience):
+        def where(is_so, new, old):
+            return tf.where(tf.reshape(is_so, (-1, *[1] * (len(new.shape) - 1))), new, old)
+
         moved, slots = optimizer.update(
             state.variables, gradient, state.slots, parametrization.scale
         )
-        moved = parametrization.project(moved)
-        best, is_better = moved, loss < state.lowest
-        if optimizer.keeps_best:
-            per_map = tf.reshape(is_better, (-1, *[1] * (len(moved.shape) - 1)))
-            best = tf.where(per_map, moved, state.best)
-        return State(moved, slots, tf.where(is_better, loss, state.lowest), best)
+        is_moving = state.stalled < patience
+        moved = where(is_moving, parametrization.project(moved), state.variables)
+        is_better = is_moving & (loss < state.lowest)
+        best = where(is_better, moved, state.best) if optimizer.keeps_best else moved
+        lowest = tf.where(is_better, loss, state.lowest)
+        level = tf.where(state.taken == 0, loss, LEVEL * state.level + (1 - LEVEL) * loss)
+        has_risen = level < state.lowest_level
+        stalled = tf.where(is_moving & has_risen, 0, state.stalled + 1)
+        lowest_level = tf.where(has_risen, level, state.lowest_level)
+        taken = state.taken + tf.cast(is_moving, tf.int32)
+        return State(moved, slots, lowest, best, level, lowest_level, stalled, taken)
 
     @tf.function(reduce_retracing=True)
-    def advance(state: State, numbers: Numbers, first, count):
+    def advance(state: State, numbers: Numbers, first, count, patience, is_waking):
         size = (1 + len(regularizers), None)
         traces = tf.TensorArray(tf.float32, size=count, element_shape=size)
         for i in tf.range(count):
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(state.variables)
-                parts = loss_parts(state.variables, numbers, numbers.draws[first + i])
-                loss = tf.reduce_sum(parts, 0)
-            state = update(state, tape.gradient(loss, state.variables), loss)
+            parts, loss, gradient = loss_and_gradient(
+                state.variables, numbers, numbers.draws[first + i], is_waking
+            )
+            state = update(state, gradient, loss, patience)
             traces = traces.write(i, parts)
         return state, traces.stack()
 
@@ -252,7 +286,8 @@ def measure_of(cut: keras.Model, taps: tuple[Tap, ...], form: Objective) -> Call
             tape.watch(images)
             scores = form.scores(read(images), parameters, groups)
         gradient = tape.gradient(scores, images)
-        return scores, tf.sqrt(tf.reduce_mean(gradient**2, axis=(1, 2, 3)))
+        axes = list(range(1, len(gradient.shape)))
+        return scores, tf.sqrt(tf.reduce_mean(gradient**2, axis=axes))
 
     return measure
 
@@ -272,13 +307,21 @@ def _reader(cut: keras.Model, taps: tuple[Tap, ...]) -> Callable:
     return read
 
 
-def _optimize_batch(loop: Loop, jobs, steps: int, on_step) -> Iterator[Optimized]:
+def _optimize_batch(
+    loop: Loop, jobs, steps: int, wake_steps: int, patience: int | None, on_step
+) -> Iterator[Optimized]:
     numbers = stacked(jobs, steps)
     state = loop.start(tf.constant(np.stack([job.start for job in jobs]), tf.float32))
+    most_stalled = tf.constant(steps if patience is None else patience)
     traces, step = [], 0
-    while step < steps:
+    while step < steps and np.any(state.stalled < most_stalled):
+        is_waking = step < wake_steps
         count = min(STEPS_PER_CALL if step or not on_step else 1, steps - step)
-        state, trace = loop.advance(state, numbers, tf.constant(step), tf.constant(count))
+        if is_waking:
+            count = min(count, wake_steps - step)
+        state, trace = loop.advance(
+            state, numbers, tf.constant(step), tf.constant(count), most_stalled, is_waking
+        )
         traces.append(trace.numpy())
         step += count
         if np.isnan(traces[0][0]).any():
@@ -286,10 +329,13 @@ def _optimize_batch(loop: Loop, jobs, steps: int, on_step) -> Iterator[Optimized
         if on_step:
             on_step(step - 1, loop.images(state.variables[:1])[0].numpy())
     images = loop.images(state.best).numpy()
-    trace = np.concatenate(traces)
+    trace = np.full((steps, *traces[0].shape[1:]), np.nan, "float32")
+    trace[:step] = np.concatenate(traces)
     for k, job in enumerate(jobs):
+        taken = int(state.taken[k])
+        trace[taken:, :, k] = np.nan
         parts = {"activation": trace[:, 0, k]}
         for row, regularizer in enumerate(job.regularizers, 1):
             name = regularizer.part
             parts[name] = parts.get(name, 0) + trace[:, row, k]
-        yield Optimized(images[k], trace[:, :, k].sum(1), parts)
+        yield Optimized(images[k], trace[:, :, k].sum(1), parts, taken)

@@ -155,8 +155,8 @@ class Scaled(Objective):
 
 
 @dataclass(frozen=True)
-class _OfLayer(Objective):
-    """An objective that reads one layer."""
+class OfLayer(Objective):
+    """Base of the objectives that read one layer."""
 
     layer: str
 
@@ -186,7 +186,7 @@ class _OfLayer(Objective):
 
 
 @dataclass(frozen=True)
-class Unit(_OfLayer):
+class Unit(OfLayer):
     """The activation of a unit, mean over positions (a channel objective; Olah et al. 2017).
 
     lucid's `channel` is the same mean; keras-vis's `ActivationMaximization` is minus it.
@@ -229,7 +229,7 @@ class Unit(_OfLayer):
 
 
 @dataclass(frozen=True)
-class Neuron(_OfLayer):
+class Neuron(OfLayer):
     """The activation of a unit at one position.
 
     Attributes:
@@ -275,7 +275,7 @@ class Neuron(_OfLayer):
 
 
 @dataclass(frozen=True)
-class Units(_OfLayer):
+class Units(OfLayer):
     """The weighted sum of several units' activations, each the mean over positions.
 
     Attributes:
@@ -322,7 +322,7 @@ class Units(_OfLayer):
 
 
 @dataclass(frozen=True)
-class Direction(_OfLayer):
+class Direction(OfLayer):
     """The activations of a layer, mean over positions, along a vector: their dot product.
 
     lucid's `direction` is this, and can add a power of the cosine; here there is none.
@@ -363,7 +363,7 @@ class Direction(_OfLayer):
 
 
 @dataclass(frozen=True)
-class LayerNorm2(_OfLayer):
+class LayerNorm2(OfLayer):
     """Mean square of all activations of a layer (DeepDream; Mordvintsev et al. 2015).
 
     Attributes:
@@ -422,7 +422,7 @@ class Target(Objective):
 
 
 @dataclass(frozen=True)
-class Diversity(_OfLayer):
+class Diversity(OfLayer):
     """Minus the mean similarity of a map to the other maps of its group: add it, with a weight > 0.
 
     The similarity of two maps is the cosine between the Gram matrices of their activations (which

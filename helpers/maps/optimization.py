@@ -6,15 +6,21 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from helpers.maps import parts
+from helpers.maps import given, parts
+from helpers.maps.given import Held, OwnPreprocessing
 from helpers.maps.objectives import Objective
-from helpers.maps.optimizers import Adam, Optimizer
-from helpers.maps.parametrizations import FourierImage, Parametrization
+from helpers.maps.optimizers import Optimizer
+from helpers.maps.parametrizations import Parametrization
+from helpers.maps.presets import PRESETS, preset_fields
 from helpers.maps.regularizers import Regularizer
 from helpers.maps.transforms import ROBUST, Transform
+from helpers.models.preprocessing import Standardized
 
 AXES = ("objective", "parametrization", "transforms", "regularizers", "optimizer")
 """Fields that hold one or several values, each of which is a dim of the maps."""
+DEFAULT = PRESETS["robust"]
+GIVEN = ("size", "preprocessing", "held")
+"""Fields that hold what users give of the model."""
 BASES = dict(
     zip(AXES, (Objective, Parametrization, Transform, Regularizer, Optimizer), strict=True)
 )
@@ -32,25 +38,34 @@ class Optimization:
         regularizers: what is added to the loss; a tuple of Regularizers or several such tuples.
         optimizer: how it is moved; one Optimizer or several.
         steps: gradient steps, at least 1.
+        wake_steps: steps at the start in which a ReLU that passes no gradient passes that of its
+            inputs below 0 (`models.relu_gradients`), so that silent units wake; 0 for none.
+        patience: a map stops when its objective, a running mean of about 10 steps, has not risen
+            for so many steps; None to take all steps.
         seeds: integers >= 0; each makes a start and the random numbers of the transforms.
-        size: (height, width) of the image; None for the model's own.
-        preprocessing: what the model expects, as `models.from_pixels` takes it.
+        size: of the map, one integer for all axes or one for each; None for the model's own.
+        preprocessing: what the model expects, as `models.from_pixels` takes it. A function or layer
+            of the user's own is only named in TOML, and such an optimization makes no maps.
         seed_input: digest of the image that it starts from; None for what the seeds make.
+        held: values of the inputs that are not the image; a mapping, kept as pairs.
 
     Raises:
         ValueError: a value is not legal; the message names it and says what is.
     """
 
     objective: tuple[Objective, ...]
-    parametrization: tuple[Parametrization, ...] = (FourierImage(),)
-    transforms: tuple[tuple[Transform, ...], ...] = (ROBUST,)
-    regularizers: tuple[tuple[Regularizer, ...], ...] = ((),)
-    optimizer: tuple[Optimizer, ...] = (Adam(),)
-    steps: int = 256
+    parametrization: tuple[Parametrization, ...] = (DEFAULT.parametrization,)
+    transforms: tuple[tuple[Transform, ...], ...] = (DEFAULT.transforms,)
+    regularizers: tuple[tuple[Regularizer, ...], ...] = (DEFAULT.regularizers,)
+    optimizer: tuple[Optimizer, ...] = (DEFAULT.optimizer,)
+    steps: int = DEFAULT.steps
+    wake_steps: int = DEFAULT.wake_steps
+    patience: int | None = None
     seeds: tuple[int, ...] = (0,)
-    size: tuple[int, int] | None = None
-    preprocessing: str | tuple[float, float] | None = None
+    size: int | tuple[int, ...] | None = None
+    preprocessing: str | tuple[float, float] | Standardized | OwnPreprocessing | None = None
     seed_input: str | None = None
+    held: Held | None = None
 
     def __post_init__(self):
         """Bring one value and several into one form, and check them."""
@@ -58,14 +73,13 @@ class Optimization:
         for name in AXES:
             put(self, name, _values(name, getattr(self, name)))
         put(self, "steps", _integers("steps", self.steps, least=1)[0])
+        put(self, "wake_steps", _integers("wake_steps", self.wake_steps, least=0)[0])
+        if self.patience is not None:
+            put(self, "patience", _integers("patience", self.patience, least=1)[0])
         put(self, "seeds", _integers("seeds", self.seeds, least=0))
-        if self.size is not None:
-            size = _integers("size", self.size, least=1)
-            put(self, "size", size * 2 if len(size) == 1 else size)
-            if len(self.size) != 2:
-                raise ValueError(f"size must be (height, width), got {self.size}")
-        if isinstance(self.preprocessing, list):
-            put(self, "preprocessing", tuple(self.preprocessing))
+        put(self, "size", given.size_tuple(self.size))
+        put(self, "preprocessing", given.preprocessing_from(self.preprocessing))
+        put(self, "held", given.held_tuple(self.held))
 
     def labels(self, axis: str) -> list[str]:
         """The names of an axis's values, distinct, as the maps' coordinate holds them."""
@@ -77,22 +91,28 @@ class Optimization:
 
     def to_toml(self) -> str:
         """This optimization as TOML, one key a line; `from_toml` reads it back."""
-        return parts.to_toml({f.name: parts.to_values(getattr(self, f.name)) for f in fields(self)})
+        values = {f.name: parts.to_values(getattr(self, f.name)) for f in fields(self)}
+        return parts.to_toml(values | self._given())
 
     @classmethod
     def from_toml(cls, text: str) -> "Optimization":
         """Read what `to_toml` wrote; a part that stands for itself need not be in a list.
 
+        The key `preset` names one of `PRESETS`, which holds what no other key says.
+
         Raises:
             ValueError: not TOML, an unknown or missing key, or an illegal value.
         """
         values = tomllib.loads(text)
-        legal = [field.name for field in fields(cls)]
+        legal = ["preset", *(field.name for field in fields(cls))]
         if unknown := sorted(set(values) - set(legal)):
             raise ValueError(f"unknown keys {unknown}; legal are {legal}")
         if "objective" not in values:
             raise ValueError(f"an optimization needs the key 'objective', got {sorted(values)}")
-        return cls(**{name: parts.from_values(value) for name, value in values.items()})
+        preset = preset_fields(values.pop("preset", DEFAULT))
+        own = {name: values.pop(name) for name in GIVEN if name in values}
+        chosen = {name: parts.from_values(value) for name, value in values.items()}
+        return cls(**preset | chosen | own)
 
     def digest(self, weight_digest: str, numerics: str) -> str:
         """Name (20 hex digits) of it on these weights by this version of the maths.
@@ -103,8 +123,15 @@ class Optimization:
             name: parts.to_values(value, all_fields=False)
             for name, value in parts.changed(self).items()
         }
+        told |= {name: value for name, value in self._given().items() if name in told}
         text = json.dumps([told, weight_digest, numerics], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def _given(self) -> dict:
+        """Size, preprocessing and held inputs as plain values."""
+        held = self.held and {name: given.plain(value) for name, value in self.held}
+        values = {name: given.plain(getattr(self, name)) for name in GIVEN}
+        return values | {"held": held}
 
 
 def several(axis: str, value) -> bool:

@@ -17,8 +17,8 @@ COLOUR_SD = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.0
 COLOURS = (COLOUR_SD / np.linalg.norm(COLOUR_SD, axis=0).max()).T
 
 
-def start_noise(seed: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """Seed input (H, W, C) float32: uniform noise brought to mean 127.5 and sd 12.75 (keras-vis).
+def start_noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Seed input of a shape such as (H, W, C), float32: uniform noise of mean 127.5 and sd 12.75.
 
     keras-vis 0.4.1, `Optimizer._get_seed_input`: mean of the input range, sd 0.05 of its width.
     """
@@ -40,16 +40,21 @@ class Parametrization(Part):
     is_bounded: ClassVar[bool] = True
     scale: ClassVar[float] = 1.0
 
-    def start(self, seed: int, shape: tuple[int, int, int]) -> np.ndarray:
-        """Variables of one map to start from, made by the seed, for images of `shape` (H, W, C)."""
+    def start(self, seed: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Variables of one map to start from, made by the seed.
+
+        Args:
+            seed: integer of at least 0.
+            shape: of the map, (H, W, C), (T, C) or (D, H, W, C).
+        """
         raise NotImplementedError
 
     def encode(self, image: np.ndarray) -> np.ndarray:
-        """Variables of one map whose image is this one, (H, W, C) pixels 0..255."""
+        """Variables of one map whose image is this one, of a map's shape, pixels 0..255."""
         raise NotImplementedError
 
-    def images(self, variables: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
-        """Images (N, H, W, C) of pixels 0..255 from the variables (N, ...)."""
+    def images(self, variables: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+        """Images (N, *shape) of pixels 0..255 from the variables (N, ...)."""
         raise NotImplementedError
 
     def project(self, variables: tf.Tensor) -> tf.Tensor:
@@ -88,49 +93,84 @@ class BoundedPixels(Pixels):
 class FourierImage(Parametrization):
     """The image's spectrum, scaled by 1 / frequency; colours decorrelated; a sigmoid bounds them.
 
-    `x = 255 sigmoid(irfft2(scale * z) M / 4)` with
-    `scale = sqrt(H W) / max(frequency, 1 / max(H, W))^decay` and the colours' matrix M; variables z
-    start as normal noise (Olah, Mordvintsev & Schubert 2017, "Feature Visualization", section
-    "Preconditioning and Parameterization"; lucid, `optvis/param/spatial.py` and `color.py`).
+    `x = 255 sigmoid(irfft2(scale * z) M)` with `scale = c / max(frequency, 1 / max(H, W))^decay`
+    and the colours' matrix M (signals and volumes likewise over their own axes); variables z start
+    as normal noise (Olah, Mordvintsev & Schubert 2017, "Feature Visualization", section
+    "Preconditioning and Parameterization"; lucid, `optvis/param/spatial.py` and `color.py`). Unlike
+    there, c is such that variables of standard deviation 1 make values `irfft2(scale * z)` of
+    standard deviation 1 at every size. So one learning rate serves every size and decay.
 
     Attributes:
         sd: standard deviation of the noise that it starts from.
-        decay: exponent of the frequency; 1 gives all frequencies the weight of natural images.
+        decay: exponent of the frequency; 1 gives all frequencies the weight of natural images, more
+            favours large shapes.
         decorrelate: whether a step of one variable moves the colours as they move together in
             ImageNet; images without 3 channels have no such step.
     """
 
-    sd: float = 0.01
-    decay: float = 1.0
+    sd: float = 0.15
+    decay: float = 1.5
     decorrelate: bool = True
 
     def start(self, seed, shape):
-        height, width, channels = shape
-        size = (channels, height, width // 2 + 1, 2)
+        *space, length, channels = shape
+        size = (channels, *space, length // 2 + 1, 2)
         return np.random.default_rng(seed).normal(0, self.sd, size).astype("float32")
 
     def encode(self, image):
-        inside = np.clip(np.asarray(image, "float64") / 255, 1 / 510, 1 - 1 / 510)
-        values = 4 * np.log(inside / (1 - inside))
-        if self._mixes(values.shape[-1]):
-            values = values @ np.linalg.inv(COLOURS.astype("float64"))
-        spectrum = np.fft.rfft2(np.moveaxis(values, -1, 0)) / self._scale(*image.shape[:2])
+        values = decorrelated(image, self.decorrelate)
+        planes = np.moveaxis(values, -1, 0)
+        scale = self._scale(image.shape[:-1])
+        spectrum = np.fft.rfftn(planes, axes=range(1, planes.ndim)) / scale
         return np.stack([spectrum.real, spectrum.imag], -1).astype("float32")
 
     def images(self, variables, shape):
-        height, width, channels = shape
+        size = shape[:-1]
         spectrum = tf.complex(variables[..., 0], variables[..., 1])
-        values = tf.signal.irfft2d(spectrum * self._scale(height, width), (height, width))
-        values = tf.transpose(values, (0, 2, 3, 1)) / 4
-        if self._mixes(channels):
-            values = tf.reshape(tf.matmul(tf.reshape(values, (-1, 3)), COLOURS), tf.shape(values))
+        values = _inverse(spectrum * self._scale(size), size)
+        values = tf.transpose(values, (0, *range(2, len(values.shape)), 1))
+        values = recorrelated(values, self.decorrelate)
         return 255 * tf.sigmoid(tf.ensure_shape(values, (None, *shape)))
 
-    def _mixes(self, channels: int) -> bool:
-        return self.decorrelate and channels == 3
+    def _scale(self, size: tuple[int, ...]) -> np.ndarray:
+        *others, last = size
+        axes = [*map(np.fft.fftfreq, others), np.fft.rfftfreq(last)]
+        frequency = np.sqrt(sum(f**2 for f in np.meshgrid(*axes, indexing="ij")))
+        scale = 1 / np.maximum(frequency, 1 / max(size)) ** self.decay
+        has_twin = 2 * np.arange(last // 2 + 1) % last > 0  # -frequency, which rfft leaves out
+        sd = np.sqrt((scale**2 * np.where(has_twin, 4, 1)).sum()) / np.prod(size)
+        return (scale / sd).astype("complex64")
 
-    def _scale(self, height: int, width: int) -> np.ndarray:
-        frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
-        lowest = 1 / max(height, width)
-        scale = np.sqrt(height * width) / np.maximum(frequency, lowest) ** self.decay
-        return scale.astype("complex64")
+
+def _inverse(spectrum: tf.Tensor, size: tuple[int, ...]) -> tf.Tensor:
+    """Inverse real Fourier transform over the last axes, one for each of `size`."""
+    if len(size) == 1:
+        return tf.signal.irfft(spectrum, size)
+    if len(size) == 3:  # TensorFlow has no gradient of its transform over three axes
+        k = np.arange(size[0])
+        inverse = np.exp(2j * np.pi * np.outer(k, k) / size[0]) / size[0]
+        spectrum = tf.einsum("dk,nckhw->ncdhw", inverse.astype("complex64"), spectrum)
+    return tf.signal.irfft2d(spectrum, size[-2:])
+
+
+def decorrelated(pixels: np.ndarray, mixes: bool = True) -> np.ndarray:
+    """Pixels (..., C) before the sigmoid, in float64; RGB as the colours that vary independently.
+
+    The colours that `recorrelated` takes, if `mixes`.
+    """
+    inside = np.clip(np.asarray(pixels, "float64") / 255, 1 / 510, 1 - 1 / 510)
+    values = np.log(inside / (1 - inside))
+    if mixes and _is_rgb(values):
+        return values @ np.linalg.inv(COLOURS.astype("float64"))
+    return values
+
+
+def recorrelated(values: tf.Tensor, mixes: bool = True) -> tf.Tensor:
+    """The inverse of `decorrelated` but for the sigmoid, (N, H, W, C)."""
+    if not (mixes and _is_rgb(values)):
+        return values
+    return tf.reshape(tf.matmul(tf.reshape(values, (-1, 3)), COLOURS), tf.shape(values))
+
+
+def _is_rgb(values) -> bool:
+    return values.shape[-1] == 3

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import MISSING, dataclass, fields
 
 import numpy as np
@@ -98,7 +99,7 @@ def from_values(values):
 
 def to_toml(values: dict) -> str:
     """Plain values as TOML, one key a line; a part is an inline table."""
-    return "".join(f"{key} = {_toml(v)}\n" for key, v in values.items() if v is not None)
+    return "".join(f"{key} = {toml_value(v)}\n" for key, v in values.items() if v is not None)
 
 
 def kinds() -> dict[str, type[Part]]:
@@ -121,9 +122,15 @@ def _said(value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _toml(value) -> str:
+def toml_value(value) -> str:
+    """A number, string, bool, list or dict as TOML writes it in one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key} = {_toml(v)}" for key, v in value.items()) + "}"
+        pairs = (f"{_key(key)} = {toml_value(v)}" for key, v in value.items())
+        return "{" + ", ".join(pairs) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     return json.dumps(value)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)

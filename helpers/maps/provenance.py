@@ -14,17 +14,20 @@ from helpers.maps.parametrizations import PIXEL_RANGE
 from helpers.maps.spec import MapSpec
 from helpers.models.preprocessing import input_front
 
-NUMERICS = "3"
+NUMERICS = "4"
 """Version of the maths: a stored map is found again only by the version that made it."""
 
 
-def provenance(model: keras.Model, spec: MapSpec, digest: str) -> dict[str, str | int | list]:
+def provenance(
+    model: keras.Model, spec: MapSpec, digest: str, shape: tuple[int, ...]
+) -> dict[str, str | int | list]:
     """Attributes of a Dataset of `happy_maps`.
 
     Args:
         model: the model.
         spec: what was optimized.
         digest: `models.weight_digest` of the model.
+        shape: of a map.
     """
     return {
         "spec": spec.to_toml(),
@@ -33,24 +36,24 @@ def provenance(model: keras.Model, spec: MapSpec, digest: str) -> dict[str, str 
         "objective": spec.objective,
         "engine": spec.engine,
         "pixels": spec.pixels,
-        **_common(model, digest, spec.steps, spec.preprocessing),
+        **_common(model, digest, spec.steps, spec.preprocessing, shape),
     }
 
 
 def provenance_of_optimization(
-    model: keras.Model, optimization: Optimization, digest: str
+    model: keras.Model, optimization: Optimization, digest: str, shape: tuple[int, ...]
 ) -> dict[str, str | int | list]:
     """Attributes of a Dataset of `maximize`; arguments as `provenance`."""
     return {
         "optimization": optimization.to_toml(),
         "sign": "happy",
-        **_common(model, digest, optimization.steps, optimization.preprocessing),
+        **_common(model, digest, optimization.steps, optimization.preprocessing, shape),
     }
 
 
-def _common(model: keras.Model, digest: str, steps: int, preprocessing) -> dict:
-    ends = [np.full((1, 1, 1, model.input_shape[-1]), end, "float32") for end in PIXEL_RANGE]
-    expected = np.asarray(input_front(preprocessing)(np.concatenate(ends)))
+def _common(model: keras.Model, digest: str, steps: int, preprocessing, shape) -> dict:
+    ends = np.stack([np.full(shape, end, "float32") for end in PIXEL_RANGE])
+    expected = np.asarray(input_front(preprocessing)(ends))
     return {
         "model": model.name,
         "model_layers": ", ".join(layer.name for layer in model.layers),

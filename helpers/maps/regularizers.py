@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 from helpers.maps.parts import Part
@@ -36,7 +37,7 @@ class Regularizer(Part):
         return replace(self, weight=0.0)
 
     def values(self, images: tf.Tensor) -> tf.Tensor:
-        """The value of each image, without the weight: (N, H, W, C) pixels to (N,)."""
+        """The value of each map, without the weight: (N, *image shape) pixels to (N,)."""
         raise NotImplementedError
 
 
@@ -81,7 +82,7 @@ class L1(Regularizer):
     part: ClassVar[str] = "l1"
 
     def values(self, images):
-        return tf.reduce_mean(tf.abs(images - self.around), axis=(1, 2, 3))
+        return tf.reduce_mean(tf.abs(images - self.around), axis=_axes(images))
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class L2(Regularizer):
     part: ClassVar[str] = "l2"
 
     def values(self, images):
-        return tf.reduce_mean((images - self.around) ** 2, axis=(1, 2, 3))
+        return tf.reduce_mean((images - self.around) ** 2, axis=_axes(images))
 
 
 def lp_norm(x: tf.Tensor, p: int = 6) -> tf.Tensor:
@@ -106,7 +107,7 @@ def lp_norm(x: tf.Tensor, p: int = 6) -> tf.Tensor:
     keras-vis 0.4.1, `regularizers.LPNorm`, divided by n = H W C as its `normalize` does.
 
     Args:
-        x: (N, H, W, C), any range.
+        x: (N, H, W, C), (N, T, C) or (N, D, H, W, C), any range.
         p: the norm's exponent, even.
 
     Returns:
@@ -115,30 +116,39 @@ def lp_norm(x: tf.Tensor, p: int = 6) -> tf.Tensor:
     powers = squares = x * x
     for _ in range(p // 2 - 1):  # products: a power function takes most of a step's time
         powers = powers * squares
-    return tf.reduce_sum(powers, axis=(1, 2, 3)) ** (1 / p) / _size(x)
+    return tf.reduce_sum(powers, axis=_axes(x)) ** (1 / p) / _size(x)
 
 
 def total_variation(x: tf.Tensor, beta: float = 2.0) -> tf.Tensor:
     """`sum ((x[i+1,j] - x[i,j])^2 + (x[i,j+1] - x[i,j])^2)^(beta/2)`, over n, of each image.
 
     The last row and column are dropped, as in keras-vis 0.4.1, `regularizers.TotalVariation`;
-    Mahendran & Vedaldi 2016 (1512.02017), section 3.2.2. Below beta = 2 the sum of squares is
-    raised by 1e-7, as the power has no gradient at 0.
+    Mahendran & Vedaldi 2016 (1512.02017), section 3.2.2. Signals and volumes as there: the squares
+    along each axis but the channels are summed. Below beta = 2 the sum of squares is raised by
+    1e-7, as the power has no gradient at 0.
 
     Args:
-        x: (N, H, W, C), any range.
+        x: (N, H, W, C), (N, T, C) or (N, D, H, W, C), any range.
         beta: 2 for smooth images, 1 for even patches.
 
     Returns:
         (N,).
     """
-    corner = x[:, :-1, :-1]
-    down, right = x[:, 1:, :-1] - corner, x[:, :-1, 1:] - corner
-    squares = down**2 + right**2
+    space = len(x.shape) - 2
+    here = x[(slice(None), *[slice(-1)] * space)]
+    squares = 0.0
+    for axis in range(space):
+        ahead = [slice(1, None) if other == axis else slice(-1) for other in range(space)]
+        squares += (x[(slice(None), *ahead)] - here) ** 2
     if beta != 2:
         squares = (squares + EPSILON) ** (beta / 2)
-    return tf.reduce_sum(squares, axis=(1, 2, 3)) / _size(x)
+    return tf.reduce_sum(squares, axis=_axes(x)) / _size(x)
+
+
+def _axes(x: tf.Tensor) -> list[int]:
+    """All axes but that of the maps."""
+    return list(range(1, len(x.shape)))
 
 
 def _size(x: tf.Tensor) -> float:
-    return float(x.shape[1] * x.shape[2] * x.shape[3])
+    return float(np.prod(x.shape[1:]))

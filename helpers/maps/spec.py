@@ -5,12 +5,18 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
+
+from helpers.maps import given
+from helpers.maps.given import Held, OwnPreprocessing
+from helpers.maps.parts import toml_value
+from helpers.models.preprocessing import Standardized
 
 SIGNS = ("happy", "sad")
 MINUS_OTHERS = "pre-activation minus others"
 OBJECTIVES = ("activation", "pre-activation", MINUS_OTHERS)
 PIXELS = ("free", "bounded")
+WEIGHTS = ("absolute", "relative")
 
 FIRST_FIELDS = (
     *("layer", "units", "sign", "objective", "tv_weights", "lp_weights", "seeds"),
@@ -39,8 +45,13 @@ class MapSpec:
         engine: which loop runs: "batched", "keras-vis" or "generic".
         pixels: "free", as keras-vis, may leave the range of pixels; "bounded" keeps every pixel in
             0..255 (not with engine "keras-vis").
-        preprocessing: what the model expects, as `models.from_pixels` takes it.
+        preprocessing: what the model expects, as `models.from_pixels` takes it. A function or layer
+            of the user's own is only named in TOML, and such a spec makes no maps.
         seed_input: digest of the image that it starts from; None for noise made by the seeds.
+        size: of the map, as `models.image_shape` takes it; None for the model's own.
+        held: values of the inputs that are not the image; a mapping, kept as pairs.
+        weights: "absolute", as keras-vis, or "relative": in units of the objective, see
+            `relative.units_of_weights`.
 
     Raises:
         ValueError: a value is not legal; the message names it and says what is.
@@ -57,8 +68,11 @@ class MapSpec:
     steps: int = 200
     engine: str = "batched"
     pixels: str = "free"
-    preprocessing: str | tuple[float, float] | None = None
+    preprocessing: str | tuple[float, float] | Standardized | OwnPreprocessing | None = None
     seed_input: str | None = None
+    size: int | tuple[int, ...] | None = None
+    held: Held | None = None
+    weights: str = "absolute"
 
     def __post_init__(self):
         """Bring numbers into one form, so that equal specs have equal digests, and check them."""
@@ -69,11 +83,13 @@ class MapSpec:
         put(self, "lp_weights", _weights("lp_weights", self.lp_weights))
         put(self, "activation_weight", _weights("activation_weight", self.activation_weight)[0])
         put(self, "steps", _integers("steps", self.steps)[0])
-        if isinstance(self.preprocessing, list):
-            put(self, "preprocessing", tuple(self.preprocessing))
+        put(self, "preprocessing", given.preprocessing_from(self.preprocessing))
+        put(self, "size", given.size_tuple(self.size))
+        put(self, "held", given.held_tuple(self.held))
         _check_choice("sign", self.sign, SIGNS)
         _check_choice("objective", self.objective, OBJECTIVES)
         _check_choice("pixels", self.pixels, PIXELS)
+        _check_choice("weights", self.weights, WEIGHTS)
         if self.pixels == "bounded" and self.engine == "keras-vis":
             raise ValueError(
                 "engine must be 'batched' or 'generic' for pixels 'bounded', got 'keras-vis'"
@@ -90,10 +106,8 @@ class MapSpec:
 
     def to_toml(self) -> str:
         """This spec as TOML, one key a line; `from_toml` reads it back."""
-        lines = (
-            f"{key} = {_toml(value)}" for key, value in asdict(self).items() if value is not None
-        )
-        return "\n".join(lines) + "\n"
+        lines = (f"{name} = {toml_value(value)}\n" for name, value in self._plain().items())
+        return "".join(lines)
 
     @classmethod
     def from_toml(cls, text: str) -> "MapSpec":
@@ -126,13 +140,19 @@ class MapSpec:
         A field added after `FIRST_FIELDS` changes it only where it does not hold its default: maps
         stored before keep their names.
         """
-        told = {
+        told = dict.fromkeys(FIRST_FIELDS) | self._plain()
+        text = json.dumps([told, weight_digest, numerics], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+    def _plain(self) -> dict:
+        """The fields as plain values; without those that are None or were added with a default."""
+        values = {
             field.name: getattr(self, field.name)
             for field in fields(self)
             if field.name in FIRST_FIELDS or getattr(self, field.name) != field.default
         }
-        text = json.dumps([told, weight_digest, numerics], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:20]
+        held = {"held": {name: given.plain(v) for name, v in self.held}} if self.held else {}
+        return {k: given.plain(v) for k, v in values.items() if v is not None} | held
 
     def chunks(self, units_per_chunk: int) -> tuple["MapSpec", ...]:
         """The same grid in pieces of at most `units_per_chunk` units, in order."""
@@ -173,7 +193,3 @@ def _distinct(name: str, values: tuple) -> tuple:
 def _check_choice(name: str, value, legal: tuple) -> None:
     if value not in legal:
         raise ValueError(f"{name} must be one of {legal}, got {value!r}")
-
-
-def _toml(value) -> str:
-    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers import models
+from helpers.maps import given
 from helpers.maps.objectives import over_positions
 from helpers.maps.spec import MINUS_OTHERS, MapSpec
 from helpers.models import cutting
@@ -27,7 +28,7 @@ class LayerTarget:
     Attributes:
         model: the user's model.
         digest: `models.weight_digest` of it.
-        network: pixels (N, H, W, C) to each unit's objective (N, ..., units).
+        network: pixels (N, *shape) to each unit's objective (N, ..., units).
         spec: layer, units, objective and preprocessing.
     """
 
@@ -37,8 +38,8 @@ class LayerTarget:
     spec: MapSpec
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(H, W, C) of the images."""
+    def shape(self) -> tuple[int, ...]:
+        """Of one map: (H, W, C), (T, C) for signals, (D, H, W, C) for volumes."""
         return tuple(self.network.input_shape[1:])
 
 
@@ -71,10 +72,13 @@ def resolve(model: keras.Model, spec: MapSpec) -> LayerTarget:
     """Cut and extend a model for a spec, once; everything on the way takes the result.
 
     Raises:
-        ValueError: the layer has no units, or too few for the objective.
+        ValueError: the layer has no units, or too few for the objective; or there is no gradient
+            from it to the image.
     """
     digest = digest_of(model)
-    network = _network(_Net(model, digest), spec.layer, spec.objective, spec.preprocessing)
+    network = target_of(model, spec, digest)
+    tap = Tap(spec.layer, spec.objective != "activation")
+    check_gradient(cut_of(model, (tap,), spec.preprocessing, spec.size, spec.held))
     return LayerTarget(model, digest, network, spec)
 
 
@@ -92,13 +96,23 @@ def target_of(model: keras.Model, spec: MapSpec, digest: str | None = None) -> k
     Raises:
         ValueError: the layer has no units, or too few for the objective.
     """
+    given.checked_preprocessing(spec.preprocessing)
     net = _Net(model, digest or digest_of(model))
-    return _network(net, spec.layer, spec.objective, spec.preprocessing)
+    return _network(net, spec.layer, spec.objective, spec.preprocessing, spec.size, spec.held)
 
 
-def cut_of(model: keras.Model, taps: tuple[Tap, ...], preprocessing=None, size=None) -> keras.Model:
+def cut_of(
+    model: keras.Model, taps: tuple[Tap, ...], preprocessing=None, size=None, held=None
+) -> keras.Model:
     """`cutting.cut_at`; the same model with the same weights gives the same object."""
-    return _cut(_Net(model, digest_of(model)), taps, preprocessing, size)
+    given.checked_preprocessing(preprocessing)
+    return _cut(_Net(model, digest_of(model)), taps, preprocessing, size, held)
+
+
+@lru_cache(maxsize=8)
+def check_gradient(cut: keras.Model) -> None:
+    """`cutting.check_gradient`, once for a cut model."""
+    cutting.check_gradient(cut)
 
 
 def scores(network: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -106,13 +120,14 @@ def scores(network: keras.Model, images: np.ndarray) -> np.ndarray:
 
     Args:
         network: as `target_of` returns it.
-        images: (..., H, W, C), pixels 0..255.
+        images: (..., *image shape), pixels 0..255.
     """
-    flat = images.reshape(-1, *images.shape[-3:]).astype("float32", copy=False)
+    shape = network.input_shape[1:]
+    flat = images.reshape(-1, *shape).astype("float32", copy=False)
     parts = [flat[i : i + MOST_IMAGES] for i in range(0, len(flat), MOST_IMAGES)]
     measure = _measuring(network)[0]
     measured = np.concatenate([measure(tf.constant(part)) for part in parts])
-    return measured.reshape(*images.shape[:-3], -1)
+    return measured.reshape(*images.shape[: -len(shape)], -1)
 
 
 def scores_and_gradients(
@@ -122,7 +137,7 @@ def scores_and_gradients(
 
     Args:
         network: as `target_of` returns it.
-        images: (N, H, W, C), pixels 0..255.
+        images: (N, *image shape), pixels 0..255.
         units: numbers of the units.
 
     Returns:
@@ -151,7 +166,8 @@ def _measuring(network: keras.Model) -> tuple[Callable, Callable]:
             tape.watch(images)
             own = tf.gather(measure(images), units, axis=1, batch_dims=1)
         gradient = tape.gradient(own, images)
-        return own, tf.sqrt(tf.reduce_mean(gradient**2, axis=(1, 2, 3)))
+        axes = list(range(1, len(gradient.shape)))
+        return own, tf.sqrt(tf.reduce_mean(gradient**2, axis=axes))
 
     return measure, measure_with_gradient
 
@@ -165,17 +181,18 @@ class _Net:
 
 
 @lru_cache(maxsize=8)
-def _network(net: _Net, layer: str, objective: str, preprocessing) -> keras.Model:
+def _network(net: _Net, layer: str, objective: str, preprocessing, size, held) -> keras.Model:
     tap = Tap(layer, pre_activation=objective != "activation")
-    cut = cutting.cut_at(net.model, [tap], preprocessing=preprocessing)
+    cut = _cut(net, (tap,), preprocessing, size, held)
     if objective == MINUS_OTHERS:
         cut = keras.Model(cut.inputs[0], _minus_others(cut.outputs[0]))
     return cut
 
 
 @lru_cache(maxsize=8)
-def _cut(net: _Net, taps: tuple[Tap, ...], preprocessing, size) -> keras.Model:
-    return cutting.cut_at(net.model, taps, preprocessing=preprocessing, size=size)
+def _cut(net: _Net, taps: tuple[Tap, ...], preprocessing, size, held) -> keras.Model:
+    held = dict(held or ())
+    return cutting.cut_at(net.model, taps, preprocessing=preprocessing, size=size, held=held)
 
 
 def _minus_others(z: keras.KerasTensor) -> keras.KerasTensor:
@@ -211,7 +228,9 @@ def _known(model: keras.Model) -> _Known | None:
 def _structure(model: keras.Model) -> tuple:
     """What `models.weight_digest` reads beside the weights."""
     return tuple(
-        (layer.name, type(layer), getattr(layer, "activation", None)) for layer in model.layers
+        (layer.name, type(layer), getattr(layer, "activation", None))
+        + (_structure(layer) if isinstance(layer, keras.Model) else ())
+        for layer in model.layers
     )
 
 

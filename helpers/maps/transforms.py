@@ -2,7 +2,7 @@
 
 Each map draws its own uniform numbers, ahead and from its own seed: it does not depend on its
 batch. Neighbouring geometric transforms become one bilinear resampling; outside of the image lies
-its mirror image (NumPy's "reflect").
+its mirror image (NumPy's "reflect"), or gray where a `Pad` among them says so.
 """
 
 import math
@@ -17,6 +17,8 @@ import tensorflow as tf
 from helpers.maps.parts import Part
 
 Size = tuple[int, int]
+OUTSIDE = ("mirror", "gray")
+GRAY = 127.5
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Transform(Part):
 
 @dataclass(frozen=True)
 class Geometric(Transform):
-    """A transform that says where each pixel comes from."""
+    """A transform that says where each pixel comes from, and whether gray lies outside."""
+
+    outside = "mirror"
 
     def origins(self, draws: tf.Tensor, size: Size) -> tf.Tensor:
         """Matrices (N, 3, 3) from (x, y, 1) after it to (x, y, 1) before it, in pixels.
@@ -53,9 +57,19 @@ class Geometric(Transform):
 
 @dataclass(frozen=True)
 class Pad(Geometric):
-    """Widens the image by `pixels` on each side."""
+    """Widens the image by `pixels` on each side, by its mirror image or by gray.
+
+    Gray keeps a map from making use of the border, where a model pads with 0.
+    """
 
     pixels: int = 12
+    outside: str = "mirror"
+
+    def __post_init__(self):
+        """Check what lies outside."""
+        super().__post_init__()
+        if self.outside not in OUTSIDE:
+            raise ValueError(f"outside of Pad must be one of {OUTSIDE}, got {self.outside!r}")
 
     def size(self, size):
         return size[0] + 2 * self.pixels, size[1] + 2 * self.pixels
@@ -186,7 +200,13 @@ class _Fit(Geometric):
         return _matrices(1.0, 0.0, shifts[0], 0.0, 1.0, shifts[1])
 
 
-ROBUST = (Pad(12), Jitter(8), RandomScale(0.9, 1.1), RandomRotate(10), Jitter(4))
+ROBUST = (
+    GaussianNoise(8.0),
+    Pad(12, "gray"),
+    RandomScale(0.9, 1.1),
+    RandomRotate(10.0),
+    Jitter(8),
+)
 """The usual set (Olah et al. 2017, "Feature Visualization", "Transformation Robustness")."""
 
 
@@ -199,11 +219,24 @@ def draw(transforms: Sequence[Transform], seed: int, steps: int) -> np.ndarray:
 def apply(transforms: Sequence[Transform], images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     """Images after all transforms, cut or widened to the size that they had.
 
+    A signal is an image of one row; the slices of a volume change alike.
+
     Args:
         transforms: applied in order.
-        images: (N, H, W, C), pixels 0..255, of one size.
+        images: (N, H, W, C), (N, T, C) or (N, D, H, W, C), pixels 0..255, of one size.
         draws: (N, draws of all transforms), uniform in 0..1.
     """
+    if not transforms:
+        return images
+    if len(images.shape) == 3:
+        return apply(transforms, images[:, None], draws)[:, 0]
+    if len(images.shape) == 5:
+        depth, height, width, channels = images.shape[1:]
+        planes = tf.transpose(images, (0, 2, 3, 1, 4))
+        planes = tf.reshape(planes, (-1, height, width, depth * channels))
+        planes = apply(transforms, planes, draws)
+        slices = tf.reshape(planes, (-1, height, width, depth, channels))
+        return tf.transpose(slices, (0, 3, 1, 2, 4))
     height, width = images.shape[1:3]
     size = height, width
     for transform in transforms:
@@ -229,17 +262,24 @@ def _apply_geometric(transforms, images: tf.Tensor, draws: tf.Tensor) -> tf.Tens
     for transform in transforms:
         origins = origins @ transform.origins(draws[:, : transform.draws], size)
         size, draws = transform.size(size), draws[:, transform.draws :]
-    return _resample(images, origins, size)
+    if any(transform.outside == "gray" for transform in transforms):
+        images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=GRAY)
+        origins += tf.constant([[0, 0, 1], [0, 0, 1], [0, 0, 0]], tf.float32)
+        return _resample(images, origins, size, mirrors=False)
+    return _resample(images, origins, size, mirrors=True)
 
 
-def _resample(images: tf.Tensor, origins: tf.Tensor, size: Size) -> tf.Tensor:
-    """Bilinear values of the images (N, h, w, C) where `origins` says, (N, *size, C)."""
+def _resample(images: tf.Tensor, origins: tf.Tensor, size: Size, *, mirrors: bool) -> tf.Tensor:
+    """Bilinear values of the images (N, h, w, C) where `origins` says, (N, *size, C).
+
+    Outside of an image lies its mirror image, or else the nearest pixel of its border.
+    """
     count, (height, width, channels) = tf.shape(images)[0], images.shape[1:]
     x, y = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
     grid = tf.constant(np.stack([x.ravel(), y.ravel(), np.ones(x.size)]), tf.float32)
     places = tf.matmul(origins[:, :2], grid[None])
-    columns, right = _neighbours(places[:, 0], width)
-    rows, below = _neighbours(places[:, 1], height)
+    columns, right = _neighbours(places[:, 0], width, mirrors)
+    rows, below = _neighbours(places[:, 1], height, mirrors)
     first = tf.range(count)[:, None] * (height * width)
     flat, resampled = tf.reshape(images, (-1, channels)), 0.0
     for row, by_row in ((rows[0], 1 - below), (rows[1], below)):
@@ -249,10 +289,10 @@ def _resample(images: tf.Tensor, origins: tf.Tensor, size: Size) -> tf.Tensor:
     return tf.ensure_shape(tf.reshape(resampled, (count, *size, channels)), (None, *size, channels))
 
 
-def _neighbours(places: tf.Tensor, length: int):
+def _neighbours(places: tf.Tensor, length: int, mirrors: bool):
     """The two pixels around each place along an axis, and how far it lies towards the second."""
     last = float(length - 1)
-    if length > 1:
+    if mirrors and length > 1:
         places = last - tf.abs(last - tf.math.floormod(places, 2 * last))
     places = tf.clip_by_value(places, 0.0, last)
     before = tf.floor(places)

@@ -47,6 +47,7 @@ from helpers.measures.similarity import (
     texture_similarity,
     unit_matrix,
 )
+from helpers.measures.transfer import distance_to_images, transfer
 
 __all__ = [
     "APPEARANCE_CLASSES",
@@ -65,6 +66,7 @@ __all__ = [
     "class_levels",
     "closest_pairs",
     "high_frequency_share",
+    "distance_to_images",
     "image_similarity",
     "judge_repeatability",
     "label",
@@ -84,6 +86,7 @@ __all__ = [
     "texture_share",
     "texture_similarity",
     "top",
+    "transfer",
     "trend",
     "unit_appearance",
     "unit_matrix",

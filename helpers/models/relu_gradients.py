@@ -6,11 +6,13 @@ from contextlib import contextmanager, suppress
 import keras
 import tensorflow as tf
 
-RELU_GRADIENTS = ("guided", "rectified")
+RELU_GRADIENTS = ("guided", "rectified", "waking")
 """With incoming gradient g and output y: guided g [y > 0] [g > 0], rectified g [g > 0].
 
 Guided: Springenberg et al. 2015, 1412.6806, section 3.4. Rectified ("deconvnet"): Zeiler and Fergus
 2014, 1311.2901, section 2.1. Where ReLU6 is at 6, "guided" passes nothing, as its own gradient.
+Waking: of an image of which a ReLU lets no gradient through at all, that which would bring its
+inputs back to where it is not flat (lucid, `misc/redirected_relu_grad.py`); of others its own.
 """
 
 
@@ -24,7 +26,21 @@ def _rectified(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(gradient)
 
 
-for _name, _gradient in zip(RELU_GRADIENTS, (_guided, _rectified), strict=True):
+def _waking(op: tf.Operation, gradient: tf.Tensor) -> tf.Tensor:
+    x = op.inputs[0]
+    is_flat, is_helpful = x <= 0, gradient < 0  # a step against the gradient raises x
+    if op.type == "Relu6":
+        is_above = x >= 6
+        is_helpful = tf.where(is_above, gradient > 0, is_helpful)
+        is_flat |= is_above
+    own = tf.where(is_flat, tf.zeros_like(gradient), gradient)
+    rising = tf.where(is_flat & ~is_helpful, tf.zeros_like(gradient), gradient)
+    axes = list(range(1, len(x.shape)))
+    is_silent = tf.reduce_all(own == 0, axis=axes, keepdims=True)
+    return tf.where(is_silent, rising, own)
+
+
+for _name, _gradient in zip(RELU_GRADIENTS, (_guided, _rectified, _waking), strict=True):
     with suppress(KeyError):  # registered by this module before it was reloaded
         tf.RegisterGradient(f"HappyMaps_{_name}")(_gradient)
 

@@ -81,7 +81,7 @@ def optimize(model: keras.Model, spec: MapSpec, on_step: OnStep | None = None) -
         KeyboardInterrupt: an interrupt came before the last map was done.
     """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "no gradient")
+        warnings.filterwarnings("ignore", "no gradient|.* not raised")
         dataset = maps.compute(model, spec, progress=False, on_step=on_step)
     if not bool(dataset["done"].all()):
         raise KeyboardInterrupt

@@ -39,7 +39,7 @@ def test_a_list_becomes_a_dim_and_one_value_a_scalar(happy):
     grid = ("objective", "parametrization", "seed")
     assert happy["raw"].dims == (*grid, *IMAGE)
     assert happy["objective"].values.tolist() == ["conv 1", "conv 4"]
-    assert happy["optimizer"].item() == "Adam"
+    assert happy["optimizer"].item() == "Adam(learning_rate=0.2)"
     assert bool(happy["done"].all())
     assert maps.Optimization.from_toml(happy.attrs["optimization"]).seeds == (0, 3)
     assert maps.as_grid(happy)["raw"].dims == (*AXES, *IMAGE)

@@ -112,7 +112,7 @@ def test_a_list_of_one_kind_is_one_value_or_several_as_its_members_say():
         ({"steps": 0}, "steps"),
         ({"seeds": (1, 1)}, "seeds"),
         ({"seeds": -1}, "seeds"),
-        ({"size": (1, 2, 3)}, "size"),
+        ({"size": (1, 2, 3, 4)}, "size"),
     ],
 )
 def test_bad_values_are_named(changes, says):

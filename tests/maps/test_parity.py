@@ -125,9 +125,8 @@ def generic_step(cell):
     cut = targets.cut_of(model, taps, spec.preprocessing)
     compiled = loop.loop_of(cut, taps, jobs[0].recipe)
     image, cache, lowest, best = map(tf.constant, states_of(cell.runs))
-    state, trace = compiled.advance(
-        loop.State(image, (cache,), lowest, best), loop.stacked(jobs, 1), 0, 1
-    )
+    state = compiled.start(image)._replace(slots=(cache,), lowest=lowest, best=best)
+    state, trace = compiled.advance(state, loop.stacked(jobs, 1), 0, 1, 10, False)
     state = state.variables, *state.slots, state.lowest, state.best
     return *map(np.array, state), trace.numpy()[0]
 

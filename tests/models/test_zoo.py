@@ -10,6 +10,7 @@ from keras import layers
 from tiny import PIXELS
 
 from helpers import models, natural
+from helpers.images import as_pixels
 
 APPLICATIONS = sorted(set(models.ZOO) - {"EfficientNetLite0"})
 
@@ -44,13 +45,13 @@ def module_of(name):
     ],
 )
 def test_logits_of_the_offline_model_are_those_stored(lite0, photograph, logits):
-    _, pixels = natural.photographs(224, [photograph])
+    pixels = as_pixels(natural.photographs(224, [photograph]).images)
     computed = models.at_layer(lite0, "logits")(pixels.astype("float32"))[0]
     np.testing.assert_allclose(computed.numpy()[list(logits)], list(logits.values()), atol=1e-3)
 
 
 def test_the_offline_model_knows_a_cat_and_a_coffee(lite0):
-    _, pixels = natural.photographs(224, ["chelsea", "coffee"])
+    pixels = as_pixels(natural.photographs(224, ["chelsea", "coffee"]).images)
     probabilities = np.asarray(lite0(pixels.astype("float32")))
     names = [models.class_names()[index] for index in probabilities.argmax(-1)]
     assert names == ["Egyptian cat", "espresso"]

@@ -11,7 +11,7 @@ from helpers.publish import notebooks
 
 ROOT = Path(__file__).parent.parent.parent
 COMMITTED = sorted([*ROOT.glob("experiments/*/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
-EXPERIMENT_1 = sorted(ROOT.glob("experiments/experiment1/*.ipynb"))
+EXPERIMENT_1 = sorted(ROOT.glob("experiments/experiment1/visualization_*.ipynb"))
 FOLLOW_UPS = sorted(ROOT.glob("experiments/experiment[23]/*.ipynb"))
 MAX_BYTES = 1.5e6
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
