@@ -18,7 +18,7 @@ COLOURS = (COLOUR_SD / np.linalg.norm(COLOUR_SD, axis=0).max()).T
 
 
 def start_noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
-    """Seed input of a shape such as (H, W, C), float32: uniform noise brought to mean 127.5 and sd 12.75 (keras-vis).
+    """Seed input of a shape such as (H, W, C), float32: uniform noise of mean 127.5 and sd 12.75.
 
     keras-vis 0.4.1, `Optimizer._get_seed_input`: mean of the input range, sd 0.05 of its width.
     """
