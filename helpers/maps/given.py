@@ -55,7 +55,7 @@ def resolve(
             read from TOML that can only be named there, or that fails on pixels.
     """
     held, size = held_tuple(held), size_tuple(size)
-    named = dict(held or ())
+    named, preprocessing = dict(held or ()), preprocessing_from(preprocessing)
     checked_preprocessing(preprocessing)
     resolved = models.resolve_preprocessing(model, preprocessing, size=size, held=named)
     if size is not None or callable(resolved):

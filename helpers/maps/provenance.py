@@ -36,6 +36,7 @@ def provenance(
         "objective": spec.objective,
         "engine": spec.engine,
         "pixels": spec.pixels,
+        "weights": spec.weights,
         **_common(model, digest, spec.steps, spec.preprocessing, shape),
     }
 

@@ -1,24 +1,30 @@
 """The panel's controls: everything that determines a map."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 
 import ipywidgets
 import keras
+import numpy as np
 import traitlets
 
 from helpers import maps, models
 from helpers.maps import engines
 from helpers.maps.dataset import FIELDS
+from helpers.maps.given import OwnPreprocessing
+from helpers.maps.relative import RELATIVE_WEIGHT
 from helpers.maps.spec import OBJECTIVES, PIXELS, MapSpec
-from helpers.models.preprocessing import Preprocessing, resolve_preprocessing
+from helpers.models.preprocessing import Preprocessing, Standardized, resolve_preprocessing
 from helpers.panel import sources
 from helpers.panel.elements import Number, Status, dropdown, text_box
 
+WEIGHTS = (("relative to the objective", "relative"), ("absolute, as keras-vis", "absolute"))
+ABSOLUTE_WEIGHT = 10.0
+"""keras-vis's weight of total variation and LP norm."""
 WEIGHT = {"max": 1e6, "ends": [1e-5, 1e3], "logarithmic": True}
 
-PLAIN = ("sign", "objective", "activation_weight", "steps", "engine", "pixels")
+PLAIN = ("sign", "objective", "activation_weight", "weights", "steps", "engine", "pixels")
 """Choices whose names and values are those of a spec."""
 
 
@@ -26,8 +32,9 @@ class Controls(ipywidgets.VBox):
     """Every choice that determines a map, named as in `MapSpec`; set a control's `value`.
 
     Attributes:
-        model, path, preprocessing, input_range, layer, unit, tv_weight, lp_weight,
-            activation_weight, seed, sign, objective, steps, engine, pixels: the controls.
+        model, path, preprocessing, input_range, mean_and_sd, size, layer, unit, weights,
+            tv_weight, lp_weight, activation_weight, seed, sign, objective, steps, engine, pixels:
+            the controls.
     """
 
     def __init__(
@@ -39,8 +46,9 @@ class Controls(ipywidgets.VBox):
         *,
         layer: str | None = None,
         unit: int = 0,
-        tv_weight: float = 10.0,
-        lp_weight: float = 10.0,
+        weights: str | None = None,
+        tv_weight: float | None = None,
+        lp_weight: float | None = None,
         activation_weight: float = 1.0,
         seed: int = 0,
         sign: str = "happy",
@@ -48,6 +56,8 @@ class Controls(ipywidgets.VBox):
         steps: int = 200,
         engine: str = "batched",
         pixels: str = "free",
+        size: int | Sequence[int] | None = None,
+        held: Mapping[str, object] | None = None,
     ):
         """Load the models and set the controls.
 
@@ -58,8 +68,10 @@ class Controls(ipywidgets.VBox):
             moved: called after each change of what the controls ask for.
             layer: name of a layer of the first model; None for its first layer with units.
             unit: number of the unit.
-            tv_weight: weight of the total variation, at least 0.
-            lp_weight: weight of the LP norm, at least 0.
+            weights: one of `helpers.maps.spec.WEIGHTS`; None for "absolute" where a weight is
+                given, else "relative".
+            tv_weight: weight of the total variation, at least 0; None for 10, relative 0.1.
+            lp_weight: weight of the LP norm, likewise.
             activation_weight: weight of the objective, above 0.
             seed: integer that makes the seed input.
             sign: "happy" or "sad".
@@ -68,21 +80,26 @@ class Controls(ipywidgets.VBox):
             steps: gradient steps, at least 1.
             engine: one of `helpers.maps.engines.ENGINES`.
             pixels: one of `helpers.maps.spec.PIXELS`.
+            size: of the maps of the first model; None for its own.
+            held: values of the inputs that are not the image, by name.
 
         Raises:
             ValueError: a model cannot be loaded or has no units, or preprocessing or a choice is
                 not legal.
         """
         super().__init__()
-        self._models = sources.load(given)
+        self._models, self._inputs = sources.load(given), dict(held or {})
         if preprocessing is not None:
             for model in self._models.values():
-                resolve_preprocessing(model, preprocessing)
+                resolve_preprocessing(model, preprocessing, held=self._inputs)
         self._given, self._status, self._moved = preprocessing, status, moved
         self._is_held = True
         self._build()
         self._choose_model()
-        chosen = {"layer": layer, "unit": unit, "tv_weight": tv_weight, "lp_weight": lp_weight}
+        if weights is None:
+            weights = "relative" if tv_weight is None and lp_weight is None else "absolute"
+        chosen = {"weights": weights, "layer": layer, "unit": unit}
+        chosen |= {"tv_weight": tv_weight, "lp_weight": lp_weight, "size": _typed(size)}
         chosen |= {"activation_weight": activation_weight, "seed": seed, "sign": sign}
         chosen |= {"objective": objective, "steps": steps, "engine": engine, "pixels": pixels}
         for name, value in chosen.items():
@@ -102,6 +119,7 @@ class Controls(ipywidgets.VBox):
         Raises:
             ValueError: a value is not legal for the model.
         """
+        size = sources.size(self.size.value)
         return maps.make_spec(
             self.chosen_model,
             self.layer.value,
@@ -110,9 +128,9 @@ class Controls(ipywidgets.VBox):
             lp_weights=self.lp_weight.value,
             seeds=self.seed.number,
             **{name: _value(getattr(self, name)) for name in PLAIN},
-            preprocessing=sources.preprocessing(
-                self.chosen_model, self.preprocessing.value, self.input_range.value
-            ),
+            preprocessing=self._preprocessing(size),
+            size=size,
+            held=self._inputs,
         )
 
     def put(self, spec: MapSpec) -> None:
@@ -120,7 +138,8 @@ class Controls(ipywidgets.VBox):
 
         Raises:
             ValueError: the chosen model has no such layer or units, a value is not legal, or the
-                spec starts from an image, which it names by its digest only.
+                spec starts from an image, which it names by its digest only, or needs a function of
+                the user's own, which it names only and the panel does not have.
         """
         if spec.seed_input is not None:
             raise ValueError(
@@ -129,16 +148,19 @@ class Controls(ipywidgets.VBox):
             )
         values = {field.name: getattr(spec, field.name) for field in fields(spec)}
         layer, units = values.pop("layer"), values.pop("units")
+        if isinstance(self._given, OwnPreprocessing) and spec.preprocessing == self._given:
+            values["preprocessing"] = self._given
         spec = maps.make_spec(self.chosen_model, layer, units, **values)
         with self._held():
             for name in ("layer", *PLAIN):
                 getattr(self, name).value = getattr(spec, name)
             for dim, field in FIELDS.items():
                 getattr(self, dim).value = getattr(spec, field)[0]
+            self.size.value, self._inputs = _typed(spec.size), dict(spec.held or ())
             self._put_preprocessing(spec.preprocessing)
 
     def add(self, name: str) -> None:
-        """Open a model and choose it.
+        """Open a model and choose it, with relative weights, which suit every model.
 
         Args:
             name: path of a file, or name of a variable of the notebook.
@@ -151,14 +173,18 @@ class Controls(ipywidgets.VBox):
             self.model.options = list(self._models)
             self.model.value = name
             self._choose_model()
+            self.weights.value = "relative"
 
     def _build(self) -> None:
         self.model = dropdown("Model", list(self._models))
         self.path = text_box("Another model", "path, or name of a variable")
         self.preprocessing = dropdown("Input")
         self.input_range = text_box("Input range", "low, high")
+        self.mean_and_sd = text_box("Mean; sd", "0.5, 0.4, 0.3; 0.2, 0.2, 0.2")
+        self.size = text_box("Size", "as the model has it")
         self.layer = dropdown("Layer")
         self.unit = Number(name="Unit", ends=[0, 0])
+        self.weights = dropdown("Weights", WEIGHTS)
         self.tv_weight = Number(name="TV weight", value=10, **WEIGHT)
         self.lp_weight = Number(name="LP weight", value=10, **WEIGHT)
         self.activation_weight = Number(name="Activation weight", value=1, **WEIGHT)
@@ -169,8 +195,9 @@ class Controls(ipywidgets.VBox):
         self.engine = dropdown("Engine", list(engines.ENGINES))
         self.pixels = dropdown("Pixels", PIXELS)
         self.children = [
-            *(self.model, self.path, self.preprocessing, self.input_range, self.layer),
-            *(self.unit, self.tv_weight, self.lp_weight, self.activation_weight, self.seed),
+            *(self.model, self.path, self.preprocessing, self.input_range, self.mean_and_sd),
+            *(self.size, self.layer, self.unit, self.weights, self.tv_weight, self.lp_weight),
+            *(self.activation_weight, self.seed),
             *(self.sign, self.objective, self.steps, self.engine, self.pixels),
         ]
         follow = {
@@ -179,6 +206,7 @@ class Controls(ipywidgets.VBox):
             self.preprocessing: self._choose_preprocessing,
             self.layer: self._choose_layer,
             self.sign: self._choose_sign,
+            self.weights: self._choose_weights,
         }
         for control in self.children:
             call = follow.get(control, lambda: None)
@@ -214,12 +242,15 @@ class Controls(ipywidgets.VBox):
         ]
         self.layer.value = infos[0].name
         self._choose_layer()
+        self.size.value = sources.first_size(self.chosen_model, self._inputs)
+        size = sources.size(self.size.value)
         try:
-            first = f"read from the model: {resolve_preprocessing(self.chosen_model)}"
+            found = resolve_preprocessing(self.chosen_model, size=size, held=self._inputs)
+            first = f"read from the model: {found}"
         except ValueError:
             first = "choose: the model does not state it"
         self.preprocessing.options = [(first, sources.INFERRED), *sources.INPUTS]
-        self._put_preprocessing(self._given or sources.INFERRED)
+        self._put_preprocessing(sources.INFERRED if self._given is None else self._given)
 
     def _choose_layer(self) -> None:
         last = models.unit_count(self.chosen_model, self.layer.value) - 1
@@ -230,20 +261,51 @@ class Controls(ipywidgets.VBox):
         if self.sign.value == "sad" and self.objective.value == "activation":
             self.objective.value = "pre-activation"
 
+    def _choose_weights(self) -> None:
+        first = RELATIVE_WEIGHT if self.weights.value == "relative" else ABSOLUTE_WEIGHT
+        self.tv_weight.value = self.lp_weight.value = first
+
     def _choose_preprocessing(self) -> None:
-        is_other = self.preprocessing.value == sources.OTHER_RANGE
-        self.input_range.layout.display = "" if is_other else "none"
+        chosen = self.preprocessing.value
+        for box, name in (
+            (self.input_range, sources.OTHER_RANGE),
+            (self.mean_and_sd, sources.MEAN_AND_SD),
+        ):
+            box.layout.display = "" if isinstance(chosen, str) and chosen == name else "none"
+
+    def _preprocessing(self, size) -> Preprocessing:
+        return sources.preprocessing(
+            self.chosen_model,
+            self.preprocessing.value,
+            self.input_range.value,
+            self.mean_and_sd.value,
+            size,
+            self._inputs,
+        )
 
     def _put_preprocessing(self, preprocessing: Preprocessing) -> None:
-        if not isinstance(preprocessing, str):
+        known = [value for _, value in self.preprocessing.options]
+        if isinstance(preprocessing, tuple | list):
             self.input_range.value = ", ".join(f"{end:g}" for end in preprocessing)
             preprocessing = sources.OTHER_RANGE
+        elif isinstance(preprocessing, Standardized) and preprocessing.scale == 1:
+            mean, sd = (_typed(numbers) for numbers in (preprocessing.mean, preprocessing.sd))
+            self.mean_and_sd.value = f"{mean}; {sd}"
+            preprocessing = sources.MEAN_AND_SD
+        elif not any(preprocessing is value or preprocessing == value for value in known):
+            option = (sources.describe(preprocessing), preprocessing)
+            self.preprocessing.options = [*self.preprocessing.options, option]
         self.preprocessing.value = preprocessing
         self._choose_preprocessing()
 
     def _add_path(self) -> None:
         if name := self.path.value.strip():
             self.add(name)
+
+
+def _typed(numbers) -> str:
+    """Numbers as they are typed into a text box; "" for None."""
+    return "" if numbers is None else ", ".join(f"{n:g}" for n in np.atleast_1d(numbers))
 
 
 def _value(control: ipywidgets.Widget):

@@ -75,7 +75,8 @@ class Grid(anywidget.AnyWidget):
         rows, columns: headings.
         caption: what the images are of.
         is_stale: they are of something else than what is chosen now.
-        cells: a list per row, as far as it is filled, of {"src": data URL, "name": in words}.
+        cells: a list per row, as far as it is filled, of {"src": data URL, "name": in words,
+            "is_raised": whether the map is; a dashed border says that it is not}.
         chosen: (row, column) of the button pressed last; empty for none.
         width: of an image on the page, in CSS pixels.
     """

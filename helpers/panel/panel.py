@@ -2,7 +2,7 @@
 
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import ipywidgets
@@ -50,8 +50,9 @@ class Panel(ipywidgets.VBox):
         images: LabelledImages | None = None,
         layer: str | None = None,
         unit: int = 0,
-        tv_weight: float = 10.0,
-        lp_weight: float = 10.0,
+        weights: str | None = None,
+        tv_weight: float | None = None,
+        lp_weight: float | None = None,
         activation_weight: float = 1.0,
         seed: int = 0,
         sign: str = "happy",
@@ -59,17 +60,21 @@ class Panel(ipywidgets.VBox):
         steps: int = 200,
         engine: str = "batched",
         pixels: str = "free",
+        size: int | Sequence[int] | None = None,
+        held: Mapping[str, object] | None = None,
     ):
         """Load the models and set the controls; `render` or the first move starts an optimization.
 
         Args:
             models: a Keras model, the path of one, or several under their names.
-            preprocessing: what the models expect, as `models.from_pixels` takes it.
+            preprocessing: what the models expect, as `maps.happy_maps` takes it.
             images: labelled images to judge units by; with them the panel draws unit cards.
             layer: name of a layer of the first model; None for its first layer with units.
             unit: number of the unit.
-            tv_weight: weight of the total variation, at least 0.
-            lp_weight: weight of the LP norm, at least 0.
+            weights: "absolute", as keras-vis, or "relative" to the objective; None for "absolute"
+                where a weight is given, else "relative", which suits every model.
+            tv_weight: weight of the total variation, at least 0; None for 10, relative 0.1.
+            lp_weight: weight of the LP norm, likewise.
             activation_weight: weight of the objective, above 0.
             seed: integer that makes the seed input.
             sign: "happy" or "sad".
@@ -78,6 +83,8 @@ class Panel(ipywidgets.VBox):
             steps: gradient steps, at least 1.
             engine: "batched" or "keras-vis".
             pixels: "free" or "bounded".
+            size: of the maps of the first model, as `maps.happy_maps` takes it; None for its own.
+            held: values of the inputs that are not the image, by name.
 
         Raises:
             ValueError: a model cannot be loaded, or an argument is not legal.
@@ -98,6 +105,7 @@ class Panel(ipywidgets.VBox):
             unit=unit,
             tv_weight=tv_weight,
             lp_weight=lp_weight,
+            weights=weights,
             activation_weight=activation_weight,
             seed=seed,
             sign=sign,
@@ -105,6 +113,8 @@ class Panel(ipywidgets.VBox):
             steps=steps,
             engine=engine,
             pixels=pixels,
+            size=size,
+            held=held,
         )
         self.sweep = SweepView(self.controls, self._runner, self._keep)
         self.card = CardView(self.controls, self._runner, images) if images else None

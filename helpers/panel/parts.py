@@ -24,10 +24,12 @@ def growing(image: np.ndarray, spec: MapSpec) -> np.ndarray:
     """Display a map that is still being optimized as one that is done.
 
     Args:
-        image: (H, W, C), pixels as the optimizer has them.
+        image: of a map's shape, pixels as the optimizer has them.
         spec: of the map.
     """
-    return np.rint(image).astype("uint8") if spec.pixels == "bounded" else display(image)
+    return (
+        np.rint(image).astype("uint8") if spec.pixels == "bounded" else display(image, image.ndim)
+    )
 
 
 def pixels(dataset: xr.Dataset) -> np.ndarray:
@@ -38,11 +40,12 @@ def pixels(dataset: xr.Dataset) -> np.ndarray:
 def describe(spec: MapSpec) -> str:
     """Name the one map of a spec, in three lines."""
     tv, lp, seed = spec.tv_weights[0], spec.lp_weights[0], spec.seeds[0]
+    relative = " (relative)" if spec.weights == "relative" else ""
     weight = "" if spec.activation_weight == 1 else f", weight {spec.activation_weight:g}"
     return (
         f"{spec.sign.capitalize()}Map of {spec.layer}\n"
         f"unit {spec.units[0]}, {spec.objective}{weight}\n"
-        f"TV {tv:g}, LP {lp:g}, seed {seed}"
+        f"TV {tv:g}, LP {lp:g}{relative}, seed {seed}"
     )
 
 
@@ -73,11 +76,20 @@ def details(dataset: xr.Dataset) -> str:
     return "\n".join(
         [
             *describe(spec).splitlines()[1:],
+            *_absolute(cell),
             f"seed input: {float(cell['activation_seed']):.3g}, {follows}",
             f"lowest loss: {float(cell['loss'].min()):.4g}",
             f"raw map: values from {low:.3g} to {high:.3g}",
         ]
     )
+
+
+def _absolute(cell: xr.Dataset) -> list[str]:
+    """The weights that relative ones stand for, as a line."""
+    if "absolute_tv_weight" not in cell:
+        return []
+    tv, lp = (float(cell[f"absolute_{name}_weight"]) for name in ("tv", "lp"))
+    return [f"absolute weights: TV {tv:.3g}, LP {lp:.3g}"]
 
 
 def parse_values(dim: str, text: str) -> tuple[float | int, ...]:

@@ -15,6 +15,7 @@ from helpers.panel import parts
 from helpers.panel.background import Newest
 from helpers.panel.controls import Controls
 from helpers.panel.elements import Grid, ImageView, Status, button, dropdown, heading, text_box
+from helpers.plots.map_grids import NOT_RAISED
 
 AXES = (("Unit", "unit"), ("TV weight", "tv_weight"), ("LP weight", "lp_weight"), ("Seed", "seed"))
 FIRST_VALUES = {
@@ -23,6 +24,8 @@ FIRST_VALUES = {
     "lp_weight": "0.1, 1, 10, 100",
     "seed": "0-3",
 }
+RELATIVE_VALUES = {"tv_weight": "0.01, 0.03, 0.1, 0.3, 1", "lp_weight": "0.01, 0.1, 1"}
+"""First values where the weights are relative."""
 CELL_WIDTH = 72
 
 
@@ -141,8 +144,8 @@ class SweepView(ipywidgets.VBox):
         self._axis_boxes = self.rows, self.columns
         self._value_boxes = self.row_values, self.column_values
         for axis, box, dim in zip(self._axis_boxes, self._value_boxes, self._axes, strict=True):
-            axis.value, box.value = dim, FIRST_VALUES[dim]
-            axis.observe(partial(_first_values, box), names="value")
+            axis.value, box.value = dim, self._first_values(dim)
+            axis.observe(partial(self._put_first_values, box), names="value")
             box.observe(lambda _: self.status.attempt(self._announce_size), names="value")
         self.start_button, self.stop_button = button("Start sweep"), button("Stop sweep")
         self.keep_button, self.open_button = button("Keep this map"), button("Open in the panel")
@@ -158,6 +161,7 @@ class SweepView(ipywidgets.VBox):
         ):
             control.on_click(lambda _, call=call: self.status.attempt(call))
         self.grid.observe(lambda _: self.status.attempt(self._enlarge), names="chosen")
+        self._controls.weights.observe(lambda _: self._put_first_weights(), names="value")
         row = ipywidgets.HBox
         axes = [self.rows, self.row_values, self.columns, self.column_values]
         run = [row([self.start_button, self.stop_button]), self.status]
@@ -167,6 +171,19 @@ class SweepView(ipywidgets.VBox):
             parts.side_by_side([("0 1 29em", axes), ("1 1 22em", run)]),
             parts.side_by_side([("0 1 auto", [self.grid, self.whole_links]), ("1 1 22em", large)]),
         ]
+
+    def _first_values(self, dim: str) -> str:
+        is_relative = self._controls.weights.value == "relative"
+        return (FIRST_VALUES | (RELATIVE_VALUES if is_relative else {}))[dim]
+
+    def _put_first_values(self, box: ipywidgets.Text, change: dict) -> None:
+        box.value = self._first_values(change["new"])
+
+    def _put_first_weights(self) -> None:
+        """Values of weights mean something else now: bring those on an axis to the first ones."""
+        for axis, box in zip(self._axis_boxes, self._value_boxes, strict=True):
+            if axis.value in RELATIVE_VALUES:
+                box.value = self._first_values(axis.value)
 
     def _announce_size(self) -> None:
         """Announce what Start sweep would do, unless a sweep is running, which has its progress."""
@@ -184,7 +201,7 @@ class SweepView(ipywidgets.VBox):
             self.grid.rows = _labels(rows, spec)
             self.grid.columns = _labels(columns, spec)
             self._subject = self._subject_of(self._axes)
-            self.grid.caption = f"Of {', '.join(map(str, self._subject))}."
+            self.grid.caption = self._caption()
             self.grid.is_stale = False
         self.image.clear()
         self.links.value = self.whole_links.value = ""
@@ -212,12 +229,17 @@ class SweepView(ipywidgets.VBox):
                 with self.grid.hold_sync():
                     self.grid.width = parts.whole_width(image, CELL_WIDTH)
                     self.grid.cells = list(cells)
+                    if not all(cell["is_raised"] for line in cells for cell in line):
+                        self.grid.caption = f"{self._caption()} Dashed: {NOT_RAISED}."
                 self.status.value = len(cells) * len(cells[0])
                 check()
             png = self.figure().png()
             name = f"sweep-{spec.layer}"
             self.whole_links.value = parts.downloads(name, png, spec.to_toml(), " of the sweep")
             self.status.say(f"Done: {self.status.value} maps. Choose one to enlarge it.")
+
+    def _caption(self) -> str:
+        return f"Of {', '.join(map(str, self._subject))}."
 
     def _subject_of(self, axes: tuple[str, str]) -> tuple:
         """Model, layer and unit that the controls hold, the unit only where it is not an axis."""
@@ -236,13 +258,14 @@ class SweepView(ipywidgets.VBox):
         self.keep_button.disabled = self.open_button.disabled = False
 
 
-def _cells(row: xr.Dataset, axes: tuple[str, str]) -> list[dict[str, str]]:
+def _cells(row: xr.Dataset, axes: tuple[str, str]) -> list[dict]:
     maps = [dataset.select(row, **{axes[1]: j}) for j in range(row.sizes[axes[1]])]
     return [
         {
             "src": parts.data_url(parts.png(parts.pixels(one))),
             "name": f"{', '.join(plots.label(dim, one[dim].item()) for dim in axes)}:"
             f" {parts.reached(one)}",
+            "is_raised": bool(dataset.raised(one)),
         }
         for one in maps
     ]
@@ -254,7 +277,3 @@ def _values(dim: str, spec: MapSpec) -> tuple:
 
 def _labels(dim: str, spec: MapSpec) -> list[str]:
     return [plots.label(dim, value) for value in _values(dim, spec)]
-
-
-def _first_values(box: ipywidgets.Text, change: dict) -> None:
-    box.value = FIRST_VALUES[change["new"]]

@@ -13,7 +13,7 @@ from helpers.maps import dataset as map_data
 from helpers.maps.dataset import as_grid
 from helpers.plots.figure import DPI, PAGE, SMALLEST_TEXT, MapFigure, sheet, text_size
 from helpers.plots.images import LARGE_SIDE, SMALL_SIDE, display_size, show
-from helpers.plots.recipe import recipe_of
+from helpers.plots.recipe import recipe_of, with_channels
 
 SYMBOLS = {"unit": "unit", "tv_weight": "TV", "lp_weight": "LP", "seed": "seed"}
 MOST_LABELS = 16
@@ -29,7 +29,12 @@ LETTER, LINE, LABEL = 0.6, 1.45, 9 / 8
 
 
 def map_grid(
-    dataset: xr.Dataset, rows: str | None = None, columns: str | None = None, *, title: str = ""
+    dataset: xr.Dataset,
+    rows: str | None = None,
+    columns: str | None = None,
+    *,
+    title: str = "",
+    channels: Sequence[int] | None = None,
 ) -> MapFigure:
     """Draw maps over two dims, one labelled row and column each.
 
@@ -40,9 +45,12 @@ def map_grid(
         rows: dim that goes down; None for "unit".
         columns: dim that goes across; None for the other dim that is longer than 1.
         title: written above, before layer, weights and seed.
+        channels: three channels to draw as red, green and blue, or one as gray; None draws one and
+            three channels so, and others side by side.
 
     Raises:
-        ValueError: a dim is not one of the maps', or a dim that is not drawn is longer than 1.
+        ValueError: a dim is not one of the maps', or a dim that is not drawn is longer than 1; or
+            `channels` are not one or three of theirs.
     """
     maps = as_grid(dataset)
     rows, columns = _axes(maps, rows, columns)
@@ -58,8 +66,10 @@ def map_grid(
         heading=_title(maps, drawn, title),
         row_labels=labels(maps, rows),
         column_labels=labels(maps, columns) if columns else (),
+        channels=channels,
     )
-    figure.recipe = recipe_of(maps, "map_grid", rows=rows, columns=columns, title=title)
+    arguments = {"rows": rows, "columns": columns, "title": title} | with_channels(channels)
+    figure.recipe = recipe_of(maps, "map_grid", **arguments)
     names = [f"Rows: {_range(maps, rows)}."]
     names += [f"Columns: {_range(maps, columns)}."] if columns else []
     figure.alt = _alt(maps, " ".join(part for part in (title, *names) if part))
@@ -73,6 +83,7 @@ def map_wall(
     title: str = "",
     n_columns: int = 16,
     notes: Sequence[str] = (),
+    channels: Sequence[int] | None = None,
 ) -> MapFigure:
     """Draw maps over one dim, wrapped into rows, each with its own caption.
 
@@ -82,6 +93,7 @@ def map_wall(
         title: written above, before layer, weights and seed.
         n_columns: maps in a row at most, at least 1; fewer where they would not fit on a page.
         notes: a further line under each map, one for each along the dim, or none.
+        channels: as `map_grid`.
 
     Raises:
         ValueError: as `map_grid`, or there are not as many notes as maps.
@@ -94,10 +106,13 @@ def map_wall(
         _cell(maps, {along: i}, heading=name, note=notes[i] if len(notes) else "")
         for i, name in enumerate(labels(maps, along))
     ]
-    figure = _draw(_wrapped(cells, n_columns), heading=_title(maps, [along], title))
-    figure.recipe = recipe_of(
-        maps, "map_wall", along=along, title=title, n_columns=n_columns, notes=list(notes)
+    figure = _draw(
+        _wrapped(cells, n_columns, channels),
+        heading=_title(maps, [along], title),
+        channels=channels,
     )
+    arguments = {"along": along, "title": title, "n_columns": n_columns, "notes": list(notes)}
+    figure.recipe = recipe_of(maps, "map_wall", **arguments, **with_channels(channels))
     figure.alt = _alt(maps, f"{title} Maps of {_range(maps, along)}.".strip())
     return figure
 
@@ -174,16 +189,20 @@ def _cell(maps: xr.Dataset, position: dict[str, int], heading: str = "", note: s
     return Cell(cell["display"].values, heading, (numbers(cell), second))
 
 
-def _wrapped(cells: list[Cell], n_columns: int) -> list[list[Cell]]:
-    across = max(
-        1, min(n_columns, (PAGE - 2 * GAP) // _pitch(cells, (), SMALLEST_TEXT, SMALL_SIDE))
-    )
+def _wrapped(
+    cells: list[Cell], n_columns: int, channels: Sequence[int] | None = None
+) -> list[list[Cell]]:
+    pitch = _pitch(cells, (), SMALLEST_TEXT, SMALL_SIDE, channels)
+    across = max(1, min(n_columns, (PAGE - 2 * GAP) // pitch))
     return [cells[start : start + across] for start in range(0, len(cells), across)]
 
 
-def _pitch(cells: Sequence[Cell], column_labels: Sequence[str], points: float, side: int) -> int:
+def _pitch(
+    cells: Sequence[Cell], column_labels: Sequence[str], points: float, side: int, channels
+) -> int:
     """Pixels from one column to the next: no line of text reaches into another."""
-    image = max(display_size(cell.image, side)[0] for cell in cells if cell.image is not None)
+    images = [cell.image for cell in cells if cell.image is not None]
+    image = max(display_size(image, side, channels)[0] for image in images)
     texts = [text for cell in cells for text in (cell.heading, *cell.lines)]
     text = max(_text_width(texts, points), _text_width(column_labels, LABEL * points))
     return GAP + max(image, text)
@@ -199,6 +218,7 @@ def _draw(
     heading: str,
     row_labels: Sequence[str] = (),
     column_labels: Sequence[str] = (),
+    channels: Sequence[int] | None = None,
 ) -> MapFigure:
     """Lay cells out in rows, in whole pixels."""
     cells = [cell for row in rows for cell in row]
@@ -211,7 +231,7 @@ def _draw(
 
     def widths(points: float) -> tuple[int, int, int]:
         margin = GAP + _text_width(row_labels, LABEL * points)
-        pitch = _pitch(cells, column_labels, points, side)
+        pitch = _pitch(cells, column_labels, points, side, channels)
         return margin, pitch, margin + across * pitch + GAP
 
     points = text_size(widths(SMALLEST_TEXT)[-1])
@@ -223,17 +243,19 @@ def _draw(
     top = GAP + label_line * (_height([title]) + _height(column_labels)) + GAP
     above = line * _height([cell.heading for cell in cells])
     under = line * max(sum(_height([text]) for text in cell.lines) for cell in cells)
-    sizes = [display_size(cell.image, side) for cell in cells if cell.image is not None]
+    images = [cell.image for cell in cells if cell.image is not None]
+    sizes = [display_size(image, side, channels) for image in images]
     step = above + max(height for _, height in sizes) + under + GAP
     height = top + step * len(rows) + GAP
     figure = sheet(width, height)
     figure.text(0.5, 1 - GAP / height, title, ha="center", va="top", fontsize=LABEL * points)
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
-            wide, high = sizes[0] if cell.image is None else display_size(cell.image, side)
+            is_done = cell.image is not None
+            wide, high = display_size(cell.image, side, channels) if is_done else sizes[0]
             left = margin + j * pitch + (pitch - wide) // 2
             axis = figure.place(left, top + i * step + above, wide, high)
-            _fill(axis, cell, points)
+            _fill(axis, cell, points, channels)
             if i == 0 and column_labels:
                 _write(axis, column_labels[j], (0.5, 1), (0, 3), "bottom", LABEL * points)
             if j == 0 and row_labels:
@@ -242,11 +264,11 @@ def _draw(
     return figure
 
 
-def _fill(axis: Axes, cell: Cell, points: float) -> None:
+def _fill(axis: Axes, cell: Cell, points: float, channels: Sequence[int] | None) -> None:
     if cell.image is None:
         axis.set(xticks=[], yticks=[])
     else:
-        show(axis, cell.image)
+        show(axis, cell.image, channels)
     if cell.heading:
         _write(axis, cell.heading, (0.5, 1), (0, 2), "bottom", points)
     if text := "\n".join(line for line in cell.lines if line):
@@ -304,7 +326,9 @@ def _title(dataset: xr.Dataset, drawn: Sequence[str], title: str) -> str:
     fixed = [label(dim, dataset[dim].values[0]) for dim in grid_dims(dataset) if dim not in drawn]
     layer = _of_layer(dataset)
     subject = f"{name} of {layer}" if layer else name
-    how = [f"{attributes['steps']} steps", attributes.get("engine", "")]
+    is_relative = attributes.get("weights") == "relative"
+    weights = "weights relative to the objective" if is_relative else ""
+    how = [weights, f"{attributes['steps']} steps", attributes.get("engine", "")]
     details = ", ".join(part for part in [subject, *fixed, *how] if part)
     return "\n".join(line for line in (title, details, EXPLANATION) if line)
 

@@ -1,6 +1,7 @@
 """One map as a PNG of its own pixels, from which it can be made again."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from helpers.files import atomic_write
 from helpers.maps.dataset import as_grid
 from helpers.plots.images import raster
 from helpers.plots.map_grids import grid_dims, label, numbers, remark
-from helpers.plots.recipe import Recipe, png_text, recipe_of
+from helpers.plots.recipe import Recipe, png_text, recipe_of, with_channels
 
 
 @dataclass(frozen=True)
 class MapImage:
-    """A displayed map, one pixel of the file per pixel of the map.
+    """A displayed map, one pixel of the file per pixel of the map; a signal as lines.
 
     Attributes:
         pixels: (h, w) gray or (h, w, 3) RGB, uint8.
@@ -44,11 +45,15 @@ class MapImage:
         return self
 
 
-def map_image(dataset: xr.Dataset) -> MapImage:
+def map_image(dataset: xr.Dataset, *, channels: Sequence[int] | None = None) -> MapImage:
     """Take the one map of a Dataset.
 
+    Args:
+        dataset: a Dataset of one map.
+        channels: as `raster` takes them.
+
     Raises:
-        ValueError: the Dataset holds several maps.
+        ValueError: the Dataset holds several maps, or `channels` are not one or three of theirs.
     """
     maps = as_grid(dataset)
     dims = grid_dims(maps)
@@ -57,4 +62,5 @@ def map_image(dataset: xr.Dataset) -> MapImage:
     cell = maps.isel(dict.fromkeys(dims, 0))
     words = [maps.attrs["layer"], *(label(dim, cell[dim].item()) for dim in dims)]
     alt = ", ".join(part for part in (*words, numbers(cell), remark(cell)) if part)
-    return MapImage(raster(cell["display"].values), alt, recipe_of(maps, "map_image"))
+    recipe = recipe_of(maps, "map_image", **with_channels(channels))
+    return MapImage(raster(cell["display"].values, channels), alt, recipe)

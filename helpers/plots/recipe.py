@@ -89,6 +89,11 @@ def recipe_of(dataset: xr.Dataset, function: str, **arguments) -> Recipe | None:
     )
 
 
+def with_channels(channels: Sequence[int] | None) -> dict[str, list[int]]:
+    """The argument `channels` of a figure, where it was given."""
+    return {} if channels is None else {"channels": list(channels)}
+
+
 def png_text(recipe: Recipe | None, alt: str, boxes: Sequence[Box]) -> PngInfo:
     """Text chunks of a figure's PNG: its description, and its recipe where it has one.
 

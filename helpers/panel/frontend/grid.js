@@ -62,6 +62,7 @@ function render({ model, el }) {
         if (cell && image.src !== cell.src) image.src = cell.src;
         image.width = model.get("width");
         button.style.minHeight = button.style.minWidth = `${model.get("width")}px`;
+        button.classList.toggle("happymaps-not-raised", cell?.is_raised === false);
         button.setAttribute("aria-pressed", String(chosen === String([i, j])));
       }),
     );
