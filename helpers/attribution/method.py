@@ -175,6 +175,7 @@ def attribute(
             model,
             models_as_they_are.digest_of(model),
             preprocessing,
+            images.shape[1:],
             method=str(methods[0]) if len(set(methods)) == 1 else str(method),
             layers=list(dict.fromkeys(tap.layer for o in objectives for tap in o.taps)),
         )

@@ -1,9 +1,11 @@
 """The engines behind `happy_maps`: genuine keras-vis, and two batched loops by the same maths."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import keras
 
+from helpers.images import display
 from helpers.maps import fused, keras_vis, loop, targets
 from helpers.maps.fused import Job
 from helpers.maps.keras_vis import ActivationMap
@@ -42,20 +44,18 @@ def _with_keras_vis(
     last = keras.layers.Identity(dtype="float32")
     model = keras.Model(x, last(target.network(x, training=False)))
     for i, job in enumerate(jobs):
-        yield (
-            i,
-            keras_vis.activation_map(
-                model,
-                len(model.layers) - 1,
-                job.unit,
-                job.seed_input,
-                act_weight=activation_weight(spec),
-                lp_weight=job.lp_weight,
-                tv_weight=job.tv_weight,
-                steps=spec.steps,
-                on_step=on_step,
-            ),
+        made = keras_vis.activation_map(
+            model,
+            len(model.layers) - 1,
+            job.unit,
+            job.seed_input,
+            act_weight=activation_weight(spec),
+            lp_weight=job.lp_weight,
+            tv_weight=job.tv_weight,
+            steps=spec.steps,
+            on_step=on_step,
         )
+        yield i, replace(made, display=display(made.raw, made.raw.ndim))
 
 
 def _batched(target: LayerTarget, jobs: list[Job], on_step) -> Iterator[tuple[int, ActivationMap]]:

@@ -84,17 +84,24 @@ def _git_commit() -> str:
 
 
 def provenance_of_attribution(
-    model: keras.Model, digest: str, preprocessing, *, method: str, layers: list[str]
+    model: keras.Model,
+    digest: str,
+    preprocessing,
+    shape: tuple[int, ...],
+    *,
+    method: str,
+    layers: list[str],
 ) -> dict[str, str | list]:
     """Attributes of a Dataset of heatmaps.
 
     Args:
         model, digest: as `provenance`.
         preprocessing: what the model expects.
+        shape: of an image.
         method: says itself how they were made.
         layers: of the targets.
     """
-    common = _common(model, digest, 0, preprocessing)
+    common = _common(model, digest, 0, preprocessing, shape)
     return {"method": method, "layer": ", ".join(layers)} | {
         name: value for name, value in common.items() if name != "steps"
     }

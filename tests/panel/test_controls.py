@@ -194,7 +194,7 @@ def test_what_is_chosen_must_exist(build):
 def test_every_control_has_a_name_of_its_own(build):
     made, _, _ = build(tiny_net())
     names = [c.name if isinstance(c, Number) else c.description for c in made.children]
-    assert len(names) == 15 and all(names) and len(set(names)) == 15
+    assert len(names) == 18 and all(names) and len(set(names)) == 18
     assert not any(
         getattr(c, "continuous_update", False)
         for c in made.children

@@ -20,7 +20,7 @@ LONGEST_WAIT = 120
 
 @pytest.fixture
 def panel():
-    return Panel(tiny_net(), steps=5)
+    return Panel(tiny_net(), weights="absolute", steps=5)
 
 
 def click(panel, button) -> None:

@@ -26,7 +26,9 @@ def build(runner):
 
     def make(model):
         kept = []
-        controls = Controls(model, None, Status(), lambda: None, steps=3, seed=1)
+        controls = Controls(
+            model, None, Status(), lambda: None, weights="absolute", steps=3, seed=1
+        )
         view = SweepView(controls, runner, kept.append)
         view.row_values.value, view.column_values.value = "0, 2", "0, 0.5, 1"
         return view, controls, kept
@@ -65,6 +67,7 @@ def test_the_grid_is_what_happy_maps_returns(sweep, runner):
     assert sweep.grid.cells[1][2] == {
         "src": parts.data_url(parts.png(parts.pixels(one))),
         "name": f"unit 2, TV 1: {parts.reached(one)}",
+        "is_raised": bool(one["raised"].item()),
     }
     assert (sweep.status.text, sweep.status.value, sweep.status.max) == (
         "Done: 6 maps. Choose one to enlarge it.",
@@ -155,7 +158,7 @@ def test_the_grid_names_what_it_is_of_and_is_marked_when_that_is_not_chosen(buil
     sweep.follow()
     assert not sweep.grid.is_stale
     sweep.render()
-    assert sweep.grid.caption == "Of a, conv."
+    assert sweep.grid.caption.startswith("Of a, conv.")
     for control, other, back in (
         (controls.layer, "out", "conv"),
         (controls.model, "b", "a"),

@@ -28,7 +28,7 @@ def test_three_channels_can_be_chosen():
     drawn = images.raster(RANDOM, channels=(4, 0, 2))
     np.testing.assert_array_equal(drawn, RANDOM[..., [4, 0, 2]])
     for wrong in ((0, 1), (0, 1, 5)):
-        with pytest.raises(ValueError, match=r"channels must be three of 0 to 4, got"):
+        with pytest.raises(ValueError, match=r"channels must be one or three of 0 to 4, got"):
             images.raster(RANDOM, wrong)
 
 
@@ -40,8 +40,8 @@ def test_slices_of_a_volume_stand_side_by_side():
 
 
 def test_an_image_of_another_rank_is_named():
-    with pytest.raises(ValueError, match=r"image must be \(H, W, C\) .* got shape \(4, 4\)"):
-        images.raster(np.zeros((4, 4)))
+    with pytest.raises(ValueError, match=r"image must be \(H, W, C\).* got shape \(4,\)"):
+        images.raster(np.zeros(4))
 
 
 @pytest.mark.parametrize(
