@@ -45,8 +45,8 @@ class Setup:
         filters: units of each convolution.
         dense: units of each dense layer before the last.
         pixel_range: (low, high): where a Rescaling brings pixels 0..255; (0, 255) for none.
-        rescaling: False takes the Rescaling out of the trained model, which then takes pixels in
-            `pixel_range`.
+        rescaling: False: the model is visualised without its Rescaling (`without_rescaling`), as
+            one whose user forgets to rescale; the file keeps it.
         input_range: (low, high), in what the model takes: keras-vis's `input_range` while the model
             is visualised, in which seed inputs lie.
         dropout: share dropped before each layer of `dense`, then before the last; 0 for none.
@@ -196,8 +196,7 @@ def train(
 ) -> Trained:
     """Train a new model with Adam (rate 1e-3 at first) on the cross-entropy.
 
-    The same seed on the same machine gives the same weights; no global seed is read or set. The
-    model takes pixels 0..255, whatever `setup.rescaling` says of the one that is written.
+    The same seed on the same machine gives the same weights; no global seed is read or set.
 
     Args:
         faces_train: images to learn from.
@@ -297,9 +296,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     how = {"seed": options.seed, "setup": setup}
     folds = cross_validate(faces, n_folds=options.folds, **how) if options.folds else []
     trained = train(known, unseen, **how)
+<<<<<<< HEAD
     result = evaluate(trained.model, unseen)
     dead = dead_units(unit_statistics(trained.model, faces))
     model = trained.model if setup.rescaling else without_rescaling(trained.model)
+=======
+    result = evaluate(trained.model, unseen, poses=options.poses)
+    dead = dead_units(unit_statistics(trained.model, faces.images))
+>>>>>>> post
     packages = ("keras", "tensorflow", "numpy")
     record = {
         "source": faces.source,
@@ -326,12 +330,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
         if setup.augment
         else None,
-        "weight_digest": models.weight_digest(model),
+        "weight_digest": models.weight_digest(trained.model),
         "versions": {name: importlib.metadata.version(name) for name in packages},
     }
     name = NAMES[options.source] + ("_poses" if options.poses else "")
     output = Path(options.output or f"experiments/experiment1/{name}.keras")
-    save_model(model, record, output)
+    save_model(trained.model, record, output)
     if folds:
         each = ", ".join(f"{accuracy:.3f}" for accuracy in folds)
         print(f"accuracy on unseen people, {len(folds)} folds: {np.mean(folds):.4f} ({each})")

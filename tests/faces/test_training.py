@@ -170,7 +170,7 @@ def test_the_command_trains_a_set_up_of_a_file(tmp_path, monkeypatch):
     training.main(["--source", "cmu", "--folds", "0", "--setup", *setup, "--output", str(output)])
     assert asked == {"seed": 0, "size": (24, 24), "channels": 3, "all_sizes": True}
     net = models.load_model(output)
-    assert [layer.name for layer in net.layers[:2]] == ["pixels", "conv2d_1"]
+    assert [layer.name for layer in net.layers[:2]] == ["pixels", "rescaling"]
     record = json.loads((tmp_path / "net.json").read_text())
     assert record["setup"]["pixel_range"] == [0, 1] and record["setup"]["rescaling"] is False
     with pytest.raises(ValueError, match="--setup must name one of .'bare'.*'other'"):
