@@ -182,7 +182,7 @@ def collect(plan: Plan, measured: dict[tuple[str, int], xr.Dataset]) -> xr.Datas
 
 
 def _make(plan, name, seed, file: Path, more, *, wait: bool, progress: bool) -> None:
-    right = files.claim(file, wait=wait)
+    right = files.lock(file, wait=wait)
     if right is None:
         return
     try:

@@ -296,14 +296,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     how = {"seed": options.seed, "setup": setup}
     folds = cross_validate(faces, n_folds=options.folds, **how) if options.folds else []
     trained = train(known, unseen, **how)
-<<<<<<< HEAD
     result = evaluate(trained.model, unseen)
     dead = dead_units(unit_statistics(trained.model, faces))
-    model = trained.model if setup.rescaling else without_rescaling(trained.model)
-=======
-    result = evaluate(trained.model, unseen, poses=options.poses)
-    dead = dead_units(unit_statistics(trained.model, faces.images))
->>>>>>> post
     packages = ("keras", "tensorflow", "numpy")
     record = {
         "source": faces.source,

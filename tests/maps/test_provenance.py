@@ -12,7 +12,7 @@ from helpers.maps import provenance
 def test_the_range_is_that_of_the_nets_own_input(preprocessing, ends):
     net = tiny_net()
     spec = maps.make_spec(net, "conv", preprocessing=preprocessing)
-    made = provenance.provenance(net, spec, models.weight_digest(net))
+    made = provenance.provenance(net, spec, models.weight_digest(net), net.input_shape[1:])
     assert made["input_range"] == pytest.approx(ends)
     assert made["spec"] == spec.to_toml()
     assert made["model_layers"].split(", ") == [layer.name for layer in net.layers]

@@ -11,7 +11,7 @@ GEOMETRIC = [
     (maps.RandomScale(0.8, 1.3),),
     (maps.RandomRotate(20),),
     (maps.RandomCrop(3),),
-    maps.ROBUST,
+    (maps.Pad(12), maps.RandomScale(0.9, 1.1), maps.RandomRotate(10), maps.Jitter(8)),
 ]
 ALL = [*GEOMETRIC, (maps.Blur(1.2),), (maps.Jitter(2), maps.Blur(0.8), maps.RandomRotate(9))]
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 11, 9, 3)).astype("float32")
@@ -28,7 +28,18 @@ def test_a_constant_image_stays_constant(chosen):
     np.testing.assert_allclose(applied(chosen, images), images, rtol=1e-5)
 
 
-@pytest.mark.parametrize("chosen", ALL, ids=lambda chosen: "-".join(map(str, chosen)))
+def test_a_gray_pad_brings_gray_in_from_outside():
+    black = np.zeros((2, 11, 9, 3), "float32")
+    seen = applied((maps.Pad(3, "gray"), maps.RandomScale(0.5, 0.5)), black)
+    np.testing.assert_allclose(seen[:, 0, 0], 127.5)
+    np.testing.assert_allclose(seen[:, 5, 4], 0)
+    gray = np.full_like(black, 127.5)
+    np.testing.assert_allclose(applied(maps.ROBUST[1:], gray), gray, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "chosen", [*ALL, maps.ROBUST], ids=lambda chosen: "-".join(map(str, chosen))
+)
 def test_gradients_are_those_of_finite_differences(chosen):
     rng = np.random.default_rng(1)
     images = tf.constant(IMAGES)
@@ -89,7 +100,7 @@ def test_a_blur_is_scipys():
 
 def test_draws_follow_the_seed():
     first = transforms.draw(maps.ROBUST, 3, 10)
-    assert first.shape == (10, 6)
+    assert first.shape == (10, sum(transform.draws for transform in maps.ROBUST))
     np.testing.assert_array_equal(first, transforms.draw(maps.ROBUST, 3, 10))
     assert (first != transforms.draw(maps.ROBUST, 4, 10)).all()
 
