@@ -1,4 +1,4 @@
-"""A detector of hanging ears in the last layer of an ImageNet model, found and checked by number."""
+"""A detector of hanging ears in the last layer of an ImageNet model, checked by number."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""The recipes on faces models of several trainings: what each map is to the models of the others."""
+"""The recipes on faces models of several trainings: what each map is to the others' models."""
 
 from collections.abc import Mapping, Sequence
 
