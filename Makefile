@@ -6,7 +6,7 @@ EXPERIMENT := experiments/experiment1
 PEERS := tf-keras-vis xplique
 NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
 FOLLOW_UPS = $(wildcard experiments/experiment[2345]/*.ipynb)
-EVERY = $(wildcard experiments/experiment0/*.ipynb) $(NOTEBOOKS) $(FOLLOW_UPS) $(wildcard notebooks/*.ipynb)
+EVERY = $(wildcard experiments/*/*.ipynb notebooks/*.ipynb)
 OUTPUT := experiments/*/output notebooks/output
 RENDER = $(BIN)/python -m helpers.publish.notebooks
 
