@@ -65,8 +65,8 @@ def happy_maps(
         steps: gradient steps, at least 1.
         activation_weight: weight of the objective, > 0.
         weights: "absolute", as keras-vis, or "relative": `tv_weights` and `lp_weights` are in units
-            of the objective, so that one weight serves every model; 0.1 for both raised all units
-            with a gradient on the models tried. A relative weight r is the absolute weight at
+            of the objective, so that one weight serves every model; 0.1 for both is the
+            panel's choice. A relative weight r is the absolute weight at
             which the regularizer's gradient at the seed input is r times as large as the
             objective's (RMS over pixels); a unit without gradient there gets the median of its
             layer's.

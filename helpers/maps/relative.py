@@ -9,7 +9,7 @@ from helpers.maps.regularizers import LpNorm, Regularizer, TotalVariation
 from helpers.maps.targets import LayerTarget
 
 RELATIVE_WEIGHT = 0.1
-"""A relative weight of TV and LP norm that raises all units with a gradient on the models tried."""
+"""The relative weight of TV and LP norm where none is given, as in the panel."""
 MOST_COMPARED = 64
 """Units of a layer, evenly spread, whose median stands for a unit without gradient."""
 

@@ -219,7 +219,7 @@ def draw(transforms: Sequence[Transform], seed: int, steps: int) -> np.ndarray:
 def apply(transforms: Sequence[Transform], images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
     """Images after all transforms, cut or widened to the size that they had.
 
-    A signal is an image of one row; the slices of a volume change alike.
+    A signal is an image of one row; all slices of a volume change in the same way.
 
     Args:
         transforms: applied in order.
