@@ -119,11 +119,10 @@ class Sum(Objective):
 
 
 @dataclass(frozen=True)
-class Scaled(Objective):
-    """An objective times a number, `2 * a`; a negative number minimises."""
+class OfObjective(Objective):
+    """Base of what is made of one objective and a number."""
 
     objective: Objective
-    weight: float
 
     def __post_init__(self):
         """Check that it is an objective and a number."""
@@ -134,6 +133,16 @@ class Scaled(Objective):
     def taps(self):
         return self.objective.taps
 
+    def check(self, shapes):
+        self.objective.check(shapes)
+
+
+@dataclass(frozen=True)
+class Scaled(OfObjective):
+    """An objective times a number, `2 * a`; a negative number minimises."""
+
+    weight: float
+
     @property
     def form(self):
         return Scaled(self.objective.form, 0.0)
@@ -141,9 +150,6 @@ class Scaled(Objective):
     @property
     def parameters(self):
         return np.float32(self.weight), self.objective.parameters
-
-    def check(self, shapes):
-        self.objective.check(shapes)
 
     def scores(self, activations, parameters, groups):
         weight, own = parameters
@@ -358,8 +364,8 @@ class Direction(OfLayer):
 
     def __str__(self) -> str:
         largest = sorted(range(len(self.vector)), key=lambda u: -abs(self.vector[u]))[:3]
-        told = ", ".join(f"{self.vector[u]:.3g} of {u}" for u in largest)
-        return self._name("direction", told + (" ..." if len(self.vector) > 3 else ""))
+        terms = ", ".join(f"{self.vector[u]:.3g} of {u}" for u in largest)
+        return self._name("direction", terms + (" ..." if len(self.vector) > 3 else ""))
 
 
 @dataclass(frozen=True)
@@ -382,7 +388,7 @@ class LayerNorm2(OfLayer):
 
 
 @dataclass(frozen=True)
-class Target(Objective):
+class Target(OfObjective):
     """`-(objective - value)^2`: the objective is brought to a value.
 
     Attributes:
@@ -390,17 +396,7 @@ class Target(Objective):
         value: where to.
     """
 
-    objective: Objective
     value: float
-
-    def __post_init__(self):
-        """Check that it is an objective and a number."""
-        super().__post_init__()
-        _check_objective(self.objective)
-
-    @property
-    def taps(self):
-        return self.objective.taps
 
     @property
     def form(self):
@@ -409,9 +405,6 @@ class Target(Objective):
     @property
     def parameters(self):
         return np.float32(self.value), self.objective.parameters
-
-    def check(self, shapes):
-        self.objective.check(shapes)
 
     def scores(self, activations, parameters, groups):
         value, own = parameters
