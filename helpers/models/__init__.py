@@ -1,5 +1,6 @@
 """Keras models: load and check them, find layers and units, cut them, say what they expect."""
 
+from helpers.models.changed import with_change
 from helpers.models.cutting import (
     Tap,
     at_layer,
@@ -64,6 +65,7 @@ __all__ = [
     "resolve_preprocessing",
     "unit_count",
     "weight_digest",
+    "with_change",
     "with_quick_gradients",
     "zoo",
 ]

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from helpers.models import fast_layers
 from helpers.models.graph import Call, Graph, Value, graph_of, random_data, same
-from helpers.models.inputs import as_built, held_values, image_input
+from helpers.models.inputs import as_built, held_values, image_input, in_full_precision
 from helpers.models.paths import find_call, info_of, with_units
 from helpers.models.preprocessing import Preprocessing, input_front, resolve_in
 
@@ -75,7 +75,8 @@ def cut_at(
     Random layers are off, and layers run as they do in `model.predict`.
 
     Args:
-        model: Functional or Sequential, nested at any depth, of any dtype policy.
+        model: Functional or Sequential, nested at any depth, of any dtype policy; one of low
+            precision is computed in float32 (`helpers.models.precision`).
         taps: what is read.
         preprocessing: what the model expects, as `resolve_preprocessing` takes it; None to infer.
         size: of the pixels, where the model has none or was built for another; see `image_shape`.
@@ -128,7 +129,7 @@ def at_layer(model: keras.Model, layer: str | int, *, pre_activation: bool = Fal
     plan = _plan(model, graph, [Tap(name, pre_activation)], value.name, None)
 
     def entered(x):
-        return keras.ops.cast(x, value.dtype) if "float" in value.dtype else x
+        return in_full_precision(x, value)
 
     pixels = keras.Input(value.shape[1:], dtype="float32", name=value.name)
     return _as_model(pixels, Cut(model, plan, entered))

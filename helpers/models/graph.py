@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
+from helpers.models.precision import full_precision, in_float32
+
 SIDE = 8
 """Length of an axis without a size in the random data that copies are compared on."""
 
@@ -49,14 +51,15 @@ class Call:
     outputs: tuple[Value, ...]
 
     def run(self, values: dict, operation: Callable | None = None) -> list:
-        """Call with tensors for the inputs, never in training; list of tensors.
+        """Call with tensors for the inputs, not in training and not in low precision.
 
         Args:
             values: tensor of each `Value`.
             operation: takes the place of the call's own.
         """
-        if self.node is None:
-            return [keras.ops.cast(values[self.inputs[0]], self.outputs[0].dtype)]
+        if self.node is None or type(self.operation).__name__ == "Cast":
+            dtype = full_precision(self.outputs[0].dtype)
+            return [keras.ops.cast(values[self.inputs[0]], dtype)]
         tensors = {
             id(symbol): values[value]
             for symbol, value in zip(self.node.input_tensors, self.inputs, strict=True)
@@ -64,7 +67,9 @@ class Call:
         arguments, options = self.node.arguments.fill_in(tensors)
         if isinstance(self.operation, keras.Layer):  # reaches the layers inside of it too
             options = options | {"training": False}
-        return keras.tree.flatten((operation or self.operation)(*arguments, **options))
+        operation = operation or self.operation
+        with in_float32(operation):
+            return keras.tree.flatten(operation(*arguments, **options))
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +163,9 @@ def traced(model: keras.Layer, *arguments, **options) -> keras.Model | None:
         function = keras.Model(list(inputs.values()), outputs, name=model.name)
     noise = {id(x): random_data(x.shape, x.dtype) for x in symbols}
     filled, named = keras.tree.map_structure(lambda x: noise.get(id(x), x), structure)
-    expected = keras.tree.flatten(model(*filled, **named, **mode))
-    given = keras.tree.flatten(function([noise[id(x)] for x in symbols], training=False))
+    with in_float32(model):
+        expected = keras.tree.flatten(model(*filled, **named, **mode))
+        given = keras.tree.flatten(function([noise[id(x)] for x in symbols], training=False))
     return function if same(expected, given) else None
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from helpers.models.graph import Graph, Value, graph_of
+from helpers.models.precision import full_precision
 
 MAX_SIGNALS = 16
 """Most channels of an input (T, C) that counts as signals; with more it is a gray image (H, W)."""
@@ -99,7 +100,12 @@ def as_built(graph: Graph, name: str, images):
         images = keras.ops.reshape(images, (-1, *built))
     elif len(built) == len(images.shape) - 2:
         images = keras.ops.squeeze(images, -1)
-    return keras.ops.cast(images, value.dtype) if "float" in value.dtype else images
+    return in_full_precision(images, value)
+
+
+def in_full_precision(images, value: Value):
+    """Tensors as floats of an input's dtype, of float32 where that is of low precision or whole."""
+    return keras.ops.cast(images, full_precision(value.dtype)) if "float" in value.dtype else images
 
 
 def held_values(graph: Graph, image: str, held: Mapping[str, object] | None) -> dict:

@@ -77,8 +77,10 @@ def zoo(name: str, weights: str | Path | None = "imagenet") -> keras.Model:
         ConnectionError: the weights could not be downloaded.
     """
     if name not in ZOO:
-        near = f" (near it: {', '.join(_near(name))})" if _near(name) else ""
-        raise ValueError(f"name must be one of the zoo, got {name!r}{near}: {', '.join(ZOO)}")
+        likely = _near(name) or [OFFLINE, "MobileNetV2", "ResNet50"]
+        raise ValueError(
+            f"name must be one of models.ZOO, such as {', '.join(likely)}, got {str(name)[:60]!r}"
+        )
     if name == OFFLINE:
         return _offline(weights)
     entry = ZOO[name]

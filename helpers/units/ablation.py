@@ -10,7 +10,6 @@ from tqdm.auto import tqdm
 from helpers import models
 from helpers.images import LabelledImages, as_input
 from helpers.models.forward import Forward
-from helpers.models.preprocessing import from_pixels
 from helpers.units.responses import measure_responses
 
 FILLS = ("zero", "mean")
@@ -33,7 +32,7 @@ def ablate(
     Args:
         model: puts out probabilities (N, classes).
         images: labelled as the model's outputs are.
-        layer: name or index of a layer with units.
+        layer: path or index of a layer with units.
         groups: units that are switched off together; an empty group switches none off.
         fill: what a unit that is off puts out everywhere: "zero", or "mean", its mean over
             positions and these images.
@@ -50,10 +49,9 @@ def ablate(
     if fill not in FILLS:
         raise ValueError(f"fill must be one of {FILLS}, got {fill!r}")
     groups = [models.check_units(model, layer, list(group)) for group in groups]
-    labels, pixels = images.labels, as_input(images.images, model.input_shape[1:])
+    labels, pixels = images.labels, as_input(images.images, models.image_shape(model))
     switch = Switch(models.unit_count(model, layer))
-    switched = _with_switch(model, models.keras_layer(model, layer), switch)
-    forward = Forward(from_pixels(switched, preprocessing))
+    forward = Forward(models.with_change(model, layer, switch, preprocessing=preprocessing))
     if fill == "mean":
         responses = measure_responses(
             model, images, layer, preprocessing=preprocessing, batch=batch, progress=False
@@ -183,11 +181,3 @@ class Switch(keras.layers.Layer):
     def call(self, inputs):
         """Switch."""
         return inputs * self.on + self.fill * (1 - self.on)
-
-
-def _with_switch(model: keras.Model, target: keras.Layer, switch: Switch) -> keras.Model:
-    def call(layer, *arguments, **options):
-        outputs = layer(*arguments, **options)
-        return switch(outputs) if layer is target else outputs
-
-    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)

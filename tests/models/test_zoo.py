@@ -143,9 +143,16 @@ def test_layers_are_named_the_same_whatever_was_built_before():
     assert {"rescaling", "activation", "activation_1", "re_lu", "re_lu_1"} <= set(names)
 
 
-def test_an_unknown_name_lists_what_there_is_and_what_is_near():
-    with pytest.raises(ValueError, match=r"got 'vgg16' \(near it: VGG16.*: EfficientNetLite0,.*"):
-        models.zoo("vgg16")
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("vgg16", "VGG16, "), ("efficientnetlite", "EfficientNetLite0"), ("what" * 99, "ResNet50")],
+)
+def test_an_unknown_name_says_in_short_what_is_near(name, near):
+    with pytest.raises(
+        ValueError, match=f"models.ZOO, such as .*{near}.* got '{name[:9]}"
+    ) as error:
+        models.zoo(name)
+    assert len(str(error.value)) <= 300
 
 
 def test_without_a_connection_one_error_says_what_was_tried_and_the_way_out(no_connection):

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import xarray as xr
@@ -19,6 +20,23 @@ def test_nothing_off_is_the_net_itself_and_the_edge_off_is_chance():
     assert float(found["loss"][0]) == pytest.approx(-np.log(right).mean(), rel=1e-4)
     chance = -np.log(np.where(IMAGES.labels == 1, 1, np.e**2) / (1 + np.e**2)).mean()
     assert float(found["loss"][1]) == pytest.approx(chance, rel=1e-4)
+
+
+def test_a_layer_of_a_nested_model_is_switched_by_its_path():
+    gray = keras.Input(IMAGES.images.shape[1:3])  # no axis of channels
+    inner = bank()
+    outer = keras.Model(gray, inner(keras.layers.Reshape((*gray.shape[1:], 1))(gray)))
+    groups = [(), (EDGE,), (DEAD, ALWAYS_ON)]
+    for fill in ablation.FILLS:
+        plain = ablation.ablate(MODEL, IMAGES, "bank", groups, fill=fill, **QUIET)
+        nested = ablation.ablate(outer, IMAGES, "planted/bank", groups, fill=fill, **QUIET)
+        xr.testing.assert_allclose(nested, plain)
+
+
+def test_of_several_outputs_none_is_guessed():
+    model = keras.Model(MODEL.inputs, [MODEL.outputs[0], MODEL.get_layer("means").output])
+    with pytest.raises(ValueError, match=r"one output, got \['decide', 'means'\]"):
+        ablation.ablate(model, IMAGES, "bank", [()], **QUIET)
 
 
 def test_the_net_stays_as_it_is():
