@@ -12,7 +12,7 @@ import traitlets
 from helpers import maps, models
 from helpers.maps import engines
 from helpers.maps.dataset import FIELDS
-from helpers.maps.given import OwnPreprocessing
+from helpers.maps.given import OwnPreprocessing, resolve
 from helpers.maps.relative import RELATIVE_WEIGHT
 from helpers.maps.spec import OBJECTIVES, PIXELS, MapSpec
 from helpers.models.preprocessing import Preprocessing, Standardized, resolve_preprocessing
@@ -148,8 +148,8 @@ class Controls(ipywidgets.VBox):
             )
         values = {field.name: getattr(spec, field.name) for field in fields(spec)}
         layer, units = values.pop("layer"), values.pop("units")
-        if isinstance(self._given, OwnPreprocessing) and spec.preprocessing == self._given:
-            values["preprocessing"] = self._given
+        preprocessing = self._known(spec)
+        values["preprocessing"] = preprocessing
         spec = maps.make_spec(self.chosen_model, layer, units, **values)
         with self._held():
             for name in ("layer", *PLAIN):
@@ -157,7 +157,7 @@ class Controls(ipywidgets.VBox):
             for dim, field in FIELDS.items():
                 getattr(self, dim).value = getattr(spec, field)[0]
             self.size.value, self._inputs = _typed(spec.size), dict(spec.held or ())
-            self._put_preprocessing(spec.preprocessing)
+            self._put_preprocessing(preprocessing)
 
     def add(self, name: str) -> None:
         """Open a model and choose it, with relative weights, which suit every model.
@@ -282,6 +282,19 @@ class Controls(ipywidgets.VBox):
             size,
             self._inputs,
         )
+
+    def _known(self, spec: MapSpec) -> Preprocessing:
+        """A spec's preprocessing; where that is the name of a function, the one of the panel."""
+        wanted = spec.preprocessing
+        if isinstance(wanted, OwnPreprocessing) and wanted.call is None:
+            for _, own in self.preprocessing.options:
+                if callable(own) and self._named(own, spec) == wanted:
+                    return own
+        return wanted
+
+    def _named(self, preprocessing: Preprocessing, spec: MapSpec) -> Preprocessing:
+        given = resolve(self.chosen_model, preprocessing, spec.size, spec.held)
+        return given["preprocessing"]
 
     def _put_preprocessing(self, preprocessing: Preprocessing) -> None:
         known = [value for _, value in self.preprocessing.options]

@@ -200,3 +200,19 @@ def test_every_control_has_a_name_of_its_own(build):
         for c in made.children
         if isinstance(c, ipywidgets.Text)
     )
+
+
+def halved(pixels):
+    return pixels / 2
+
+
+def test_a_spec_that_names_the_panels_own_function_can_be_put_back(build):
+    made, _, _ = build(tiny_net(rescale=False), halved)
+    own = made.spec
+    made.preprocessing.value, made.unit.value = "0..1", 2
+    made.put(MapSpec.from_toml(own.to_toml()))
+    assert made.spec == own and made.spec.preprocessing.call is not None
+    assert [label for label, _ in made.preprocessing.options][-1] == "the function halved, as given"
+    stranger = MapSpec.from_toml(own.to_toml().replace("halved", "doubled"))
+    with pytest.raises(ValueError, match="preprocessing must be given again"):
+        made.put(stranger)
