@@ -11,14 +11,14 @@ def of_recipes(made: xr.Dataset, *, title: str) -> Gallery:
     """One row for each objective, one image for each recipe; from `side_by_side.optimize`."""
     rows = {}
     for objective in made["objective"].values:
-        cells = [made.sel(objective=objective, recipe=recipe) for recipe in made["recipe"].values]
-        rows[str(objective)] = [
-            (
-                cell["display"].item(),
-                f"{cell['recipe'].item()}\nactivation {cell['activation_display'].item():.3g}",
+        row = made.sel(objective=objective)
+        words = [
+            f"{recipe}\nactivation {reached:.3g}"
+            for recipe, reached in zip(
+                row["recipe"].values, row["activation_display"].values, strict=True
             )
-            for cell in cells
         ]
+        rows[str(objective)] = row["display"].values, words
     return gallery(rows, title=title)
 
 
@@ -27,39 +27,25 @@ def of_faces(measured: xr.Dataset, *, title: str, seed: int = 0) -> Gallery:
     chosen = measured.sel(seed=seed).isel(model=0)
     rows = {}
     for label in measured["label"].values:
-        cells = [chosen.sel(label=label, recipe=recipe) for recipe in measured["recipe"].values]
-        rows[f"{label}"] = [
-            (cell["display"].values, f"{cell['recipe'].item()}\n{cell['transfer'].item():.0%}")
-            for cell in cells
+        row = chosen.sel(label=label)
+        words = [
+            f"{recipe}\n{share:.0%}"
+            for recipe, share in zip(row["recipe"].values, row["transfer"].values, strict=True)
         ]
+        rows[str(label)] = row["display"].transpose("recipe", ...).values, words
     return gallery(rows, title=title, side=144)
 
 
-def of_maps(maps: xr.Dataset, names: Sequence[str], *, title: str, columns: int = 4) -> Gallery:
+def of_maps(
+    maps: xr.Dataset, names: Sequence[str], *, title: str, columns: int = 4, side: int = 224
+) -> Gallery:
     """Maps over their first dim, in lines of `columns`, with a name each; from `maximize`."""
-    images = [
-        (image, f"{name}\nactivation {float(reached):.3g}")
-        for name, image, reached in zip(
-            names, maps["display"].values, maps["activation_display"].values, strict=True
-        )
+    words = [
+        f"{name}\nactivation {reached:.3g}"
+        for name, reached in zip(names, maps["activation_display"].values, strict=True)
     ]
-    lines = [images[i : i + columns] for i in range(0, len(images), columns)]
-    return gallery({" " * number: line for number, line in enumerate(lines)}, title=title)
-
-
-def of_directions(maps: xr.Dataset, names: Sequence[str], *, title: str) -> Gallery:
-    """One row for each objective, one image for each seed; from `maximize`."""
+    starts = range(0, len(words), columns)
     rows = {
-        name: [
-            (image, f"seed {seed}, score {float(reached):.3g}")
-            for seed, image, reached in zip(
-                maps["seed"].values,
-                one["display"].values,
-                one["activation_display"].values,
-                strict=True,
-            )
-        ]
-        for i, name in enumerate(names)
-        for one in [maps.isel(objective=i)]
+        " " * i: (maps["display"].values[i : i + columns], words[i : i + columns]) for i in starts
     }
-    return gallery(rows, title=title, side=336)
+    return gallery(rows, title=title, side=side)

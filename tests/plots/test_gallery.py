@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from helpers import plots
@@ -12,7 +13,7 @@ IMAGES = [
 
 
 def test_a_gallery_shows_each_image_at_its_place_in_its_colours():
-    rows = {"first": [(IMAGES[0], "a"), (IMAGES[1], "b")], "second": [(IMAGES[2], "c\nd")]}
+    rows = {"first": (IMAGES[:2], ["a", "b"]), "second": (IMAGES[2:], ["c\nd"])}
     figure = plots.gallery(rows, title="Three", side=64)
     assert figure.alt == "Three. first: a, b. second: c d"
     drawn = Image.open(io.BytesIO(figure.png()))
@@ -25,3 +26,8 @@ def test_a_gallery_shows_each_image_at_its_place_in_its_colours():
         seen = shown.reshape(32, 2, 32, 2, 3).mean((1, 3))
         assert np.corrcoef(seen.ravel(), image.ravel())[0, 1] > 0.95
         np.testing.assert_allclose(seen.mean((0, 1)), image.mean((0, 1)), atol=4)
+
+
+def test_words_are_asked_for_each_image():
+    with pytest.raises(ValueError, match="words for each image, got 2 images and 1 in 'first'"):
+        plots.gallery({"first": (IMAGES[:2], ["a"])}, title="")
