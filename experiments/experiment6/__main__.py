@@ -1,13 +1,15 @@
-"""Makes what experiment 6 stores: `python -m experiments.experiment6`, about ten minutes.
+"""Makes what experiment 6 stores: `python -m experiments.experiment6`, about half an hour.
 
-Trains five faces models, makes and judges their maps (`measured.nc`), and chooses the units of the
-strip (`units.nc`). With `--gallery` it draws the maps of many ImageNet classes instead.
+Trains six faces models, makes and judges the maps of five (`measured.nc`), and chooses the units of
+the strip (`units.nc`). What is in `results/` is not made again: interrupt it, and it goes on. With
+`--gallery` it draws the maps of many ImageNet classes instead.
 """
 
 import argparse
 from pathlib import Path
 
 import xarray as xr
+from tqdm.auto import tqdm
 
 from experiments.experiment6 import figures, judged, strip
 from helpers import maps, models
@@ -31,6 +33,28 @@ def gallery(path: Path) -> None:
     figures.of_maps(made, CLASSES, title=title, columns=7).save(path)
 
 
+def measured() -> xr.Dataset:
+    """Judge the maps of every training, each once; the parts are kept in `results/`."""
+    results, seeds = HERE / "results", judged.WEIGHTS_SEEDS
+    trainings = [
+        judged.trained(seed, results / f"training{seed}.keras")
+        for seed in tqdm(seeds, desc="trainings")
+    ]
+    path = results / "architecture.keras"
+    architecture = judged.trained(0, path, judged.OTHER_ARCHITECTURE)
+    parts = []
+    for seed, own in zip(tqdm(seeds, desc="judged"), trainings, strict=True):
+        path = results / f"training{seed}.nc"
+        if not store.is_intact(path):
+            others = [other.model for other in trainings if other is not own]
+            store.save(judged.judge(own, others, architecture.model), path)
+        parts.append(store.load(path))
+    return judged.join(parts).assign(
+        accuracy=("model", [training.accuracy for training in trainings]),
+        accuracy_architecture=architecture.accuracy,
+    )
+
+
 def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments.experiment6", description=__doc__)
@@ -38,9 +62,7 @@ def main() -> None:
     if parser.parse_args().gallery:
         gallery(HERE / "output" / "figures" / "gallery.png")
         return
-    trainings = [judged.trained(seed) for seed in judged.WEIGHTS_SEEDS]
-    photographs_model = models.load_model(HERE.parent / "experiment1" / "photos.keras")
-    store.save(judged.judge(trainings, photographs_model), HERE / "measured.nc")
+    store.save(measured(), HERE / "measured.nc")
     units = strip.chosen_units(models.zoo("EfficientNetLite0"))
     store.save(xr.Dataset.from_dataframe(units.rename_axis("layer")), HERE / "units.nc")
 

@@ -104,8 +104,8 @@ def read(model: keras.Model, made: xr.Dataset, names: list[str]) -> pd.DataFrame
     rows = {}
     for name, images in zip(names, made["display"].values, strict=True):
         for seed, values in zip(made["seed"].values, logits(images), strict=True):
-            best = [models.class_names()[i] for i in np.argsort(-values)[:3]]
-            rows[name, seed] = values[long].mean() - values[prick].mean(), ", ".join(best)
+            best = ", ".join(models.top_classes(values, 3))
+            rows[name, seed] = values[long].mean() - values[prick].mean(), best
     return pd.DataFrame.from_dict(rows, "index", columns=["hanging - pricked", "most probable"])
 
 

@@ -27,11 +27,13 @@ class Row:
     """What the recipes are tried on.
 
     Attributes:
+        name: of the model, in words.
         model: the model.
         objectives: name -> what is maximised.
         features: layer by which the distance to natural images is measured.
     """
 
+    name: str
     model: keras.Model
     objectives: Mapping[str, maps.Objective]
     features: str
@@ -73,7 +75,10 @@ def optimize(rows: Sequence[Row], *, seed: int = 0, steps: int | None = None) ->
                 "display": shown,
             }
             dims = ("objective", "recipe")
-            coordinates = {"objective": list(row.objectives), "recipe": [recipe]}
+            coordinates = {
+                "objective": [f"{row.name}: {name}" for name in row.objectives],
+                "recipe": [recipe],
+            }
             by_recipe.append(
                 xr.Dataset({k: (dims, v[:, None]) for k, v in values.items()}, coordinates)
             )

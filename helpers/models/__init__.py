@@ -10,7 +10,7 @@ from helpers.models.cutting import (
     with_quick_gradients,
 )
 from helpers.models.forward import Forward
-from helpers.models.imagenet import class_names, find_class
+from helpers.models.imagenet import class_names, find_class, top_classes
 from helpers.models.inputs import ImageInput, image_shape
 from helpers.models.loading import load_model
 from helpers.models.paths import (
@@ -63,6 +63,7 @@ __all__ = [
     "receptive_field",
     "reinitialised",
     "resolve_preprocessing",
+    "top_classes",
     "unit_count",
     "weight_digest",
     "with_change",

@@ -5,6 +5,8 @@ import functools
 import re
 from importlib import resources
 
+import numpy as np
+
 DATASETS = ("imagenet",)
 MAX_LISTED = 8
 NEAR = 0.6
@@ -55,6 +57,23 @@ def find_class(name: str, dataset: str = "imagenet") -> int:
         f"class name must be one of the {len(words)} of class_names({dataset!r}), got {name!r}"
         + (f"; near it are {_listed(near, dataset)}" if near else "")
     )
+
+
+def top_classes(outputs: np.ndarray, count: int = 5, dataset: str = "imagenet") -> dict[str, float]:
+    """The classes of which a model puts out most for one image, the most first.
+
+    Args:
+        outputs: (classes,), probabilities or logits.
+        count: how many.
+        dataset: as `class_names` takes it.
+
+    Raises:
+        ValueError: not one number for each class.
+    """
+    names, outputs = class_names(dataset), np.asarray(outputs)
+    if outputs.shape != (len(names),):
+        raise ValueError(f"outputs must be of shape ({len(names)},), got {outputs.shape}")
+    return {names[i]: float(outputs[i]) for i in np.argsort(-outputs)[:count]}
 
 
 def _words(name: str) -> tuple[str, ...]:

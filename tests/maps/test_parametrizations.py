@@ -67,6 +67,18 @@ def test_a_step_of_the_decorrelated_colours_moves_them_together():
     assert abs(correlation(maps.FourierImage(sd=0.1, decorrelate=False))) < 0.2
 
 
+def test_colours_correlate_as_those_of_imagenet():
+    """lucid's `color_correlation_svd_sqrt`, whose product with itself is the covariance."""
+    root = np.array([[0.26, 0.09, 0.02], [0.27, 0.0, -0.05], [0.27, -0.09, 0.03]])
+    covariance = root @ root.T
+    sd = np.sqrt(np.diag(covariance))
+    fourier = maps.FourierImage(sd=0.01, decay=0.0)
+    starts = np.stack([fourier.start(seed, (16, 16, 3)) for seed in range(40)])
+    images = fourier.images(tf.constant(starts), (16, 16, 3)).numpy().reshape(-1, 3)
+    expected = covariance / np.outer(sd, sd)
+    np.testing.assert_allclose(np.corrcoef(images.T), expected, atol=0.02)
+
+
 def test_bounded_parametrizations_stay_in_range():
     wild = tf.constant(np.random.default_rng(0).normal(0, 900, (2, 8, 8, 3)).astype("float32"))
     assert not maps.Pixels().is_bounded

@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from helpers.models import class_names, find_class
+from helpers.models import class_names, find_class, top_classes
 
 
 def test_a_thousand_names_in_the_order_of_the_outputs():
@@ -56,3 +57,11 @@ def test_an_unknown_word_lists_the_nearest_first():
         find_class("flamigo")
     with pytest.raises(ValueError, match=r"got ''$"):
         find_class("")
+
+
+def test_the_top_classes_are_those_of_most_output():
+    outputs = np.zeros(1000)
+    outputs[[130, 340, 0]] = [0.2, 0.7, 0.1]
+    assert top_classes(outputs, 3) == {"zebra": 0.7, "flamingo": 0.2, "tench": 0.1}
+    with pytest.raises(ValueError, match=r"outputs must be of shape \(1000,\), got \(1, 1000\)"):
+        top_classes(outputs[None])
