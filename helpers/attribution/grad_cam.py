@@ -1,6 +1,6 @@
 """Grad-CAM: a layer's maps, weighted by the score's mean gradient by each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,10 +46,10 @@ class GradCam(Method):
         if self.layer is not None:
             info = models.find_layer(model, self.layer)
             is_image_like = info.units is not None and len(info.output_shape) == 3
-            self.legal(layer=(is_image_like, f"one of {_image_like(model)}"))
+            self.legal(layer=(is_image_like, f"one of {image_like(model)}"))
             return self
         targets = {models.find_layer(model, tap.layer).name for tap in objective.taps}
-        before = _image_like(model, until=targets)
+        before = image_like(model, until=targets)
         if not before:
             raise ValueError(f"layer must be named: none before {sorted(targets)} is image-like")
         return with_layer(self, before[-1])
@@ -102,7 +102,8 @@ def _own(value: tf.Tensor) -> tf.Tensor:
     return value.op.inputs[0] if value.op.type == "Cast" else value
 
 
-def _image_like(model: keras.Model, until: set[str] = frozenset()) -> list[str]:
+def image_like(model: keras.Model, until: Collection[str] = ()) -> list[str]:
+    """Names of the layers that are image-like and no pooling, up to the first of `until`."""
     names = []
     for info in models.layers(model):
         if info.name in until:

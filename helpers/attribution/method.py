@@ -245,11 +245,11 @@ def heatmaps(
         objectives: the targets.
         batch_size: pairs at once.
     """
-    alike = defaultdict(list)
+    compiled_together = defaultdict(list)
     for i, t in product(range(len(images)), range(len(objectives))):
-        alike[methods[t], objectives[t].form].append((i, t))
+        compiled_together[methods[t], objectives[t].form].append((i, t))
     results = {}
-    for (method, form), pairs in alike.items():
+    for (method, form), pairs in compiled_together.items():
         run = _compiled(method, Scorer(cut, taps, form))
         for first in range(0, len(pairs), batch_size):
             batch = pairs[first : first + batch_size]

@@ -23,6 +23,7 @@ from helpers.units.census import unit_census
 from helpers.units.redundancy import activation_correlation, clusters, most_correlated_unit
 from helpers.units.responses import measure_responses
 from helpers.units.statistics import activation_scale
+from helpers.units.top_images import where_in_top_images
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class LayerReport:
         field: receptive field of the layer's neurons.
         responses: what the units do on the images, by the objective of the HappyMaps.
         before: the same before the activation function.
+        where: heatmaps of the images with the largest `before`, of `units.where_in_top_images`.
         units: over `unit`, the columns that `report_layer` names.
         facet: (unit, seed), which facet a map is in, 0 for none.
     """
@@ -46,6 +48,7 @@ class LayerReport:
     field: ReceptiveField
     responses: xr.Dataset
     before: xr.Dataset
+    where: xr.DataArray
     units: xr.Dataset
     facet: xr.DataArray
 
@@ -118,6 +121,9 @@ def report_layer(
         most_correlated_unit(correlation).sel(unit=units),
         clusters(correlation).sel(unit=units),
     ]
+    where = where_in_top_images(
+        model, pixels, responses["pre-activation"].sel(unit=units), preprocessing=preprocessing
+    )
     merged = xr.merge(columns, combine_attrs="drop_conflicts", compat="override", join="exact")
     return LayerReport(
         happy,
@@ -126,6 +132,7 @@ def report_layer(
         field,
         responses[objective],
         responses["pre-activation"],
+        where,
         merged.assign_attrs(layer=layer),
         judged[""]["facet"],
     )

@@ -63,7 +63,7 @@ def heatmap_grid(
             note = f", {note}" if note else ""
             score = f"score {float(cell.score):.3g}{note}"
             axes[i, j].set_xlabel(score, fontsize=SMALLEST_TEXT)
-            said.append(f"{' '.join(str(name).split())}, {label}: {_where(heat)}{note}")
+            said.append(f"{' '.join(str(name).split())}, {label}: {where_in_words(heat)}{note}")
             if i == 0:
                 axes[i, j].set_title(label, fontsize=SMALLEST_TEXT)
     axes[0, 0].set_title("image", fontsize=SMALLEST_TEXT)
@@ -143,8 +143,8 @@ def _scale(figure: MapFigure, axes, is_signed: bool) -> None:
     bar.set_label(f"share of each heatmap's {QUANTILE:.1%} quantile", fontsize=SMALLEST_TEXT)
 
 
-def _where(heat: np.ndarray) -> str:
-    """The heatmap's centre of mass in words."""
+def where_in_words(heat: np.ndarray) -> str:
+    """Where the centre of mass of a heatmap (H, W) lies: "top left", "middle centre", "nowhere"."""
     weight = np.abs(heat)
     if not weight.any():
         return "nowhere"

@@ -11,6 +11,7 @@ from helpers.measures.columns import label
 from helpers.measures.repeatability import NO_MAP, VERDICTS
 from helpers.measures.report import LayerReport
 from helpers.plots.figure import MapFigure
+from helpers.plots.heatmaps import overlay, where_in_words
 from helpers.plots.images import show
 from helpers.plots.map_grids import EXPLANATION
 from helpers.units import top_images
@@ -28,7 +29,8 @@ def unit_card(report: LayerReport, unit: int) -> MapFigure:
 
     Its HappyMaps and SadMaps of up to four seeds with the activation of the raw and of the
     displayed map; the images that activate it most and least, a frame around the receptive field of
-    the neuron that does (convolutions only); the histogram of its activation over all images with
+    the neuron that does (convolutions only), and heatmaps of where in the former it sees what
+    activates it; the histogram of its activation over all images with
     the maps' activations marked; verdict, appearance class, census.
 
     Args:
@@ -41,7 +43,7 @@ def unit_card(report: LayerReport, unit: int) -> MapFigure:
     units = report.units["unit"].values.tolist()
     if unit not in units:
         raise ValueError(f"unit must be one of {units}, got {unit!r}")
-    figure = MapFigure(figsize=(10, 5.8), layout="constrained", facecolor="white")
+    figure = MapFigure(figsize=(10, 6.8), layout="constrained", facecolor="white")
     happy, row = report.happy, report.units.sel(unit=unit)
     layer = happy.attrs["layer"]
     judged = dict.fromkeys(row[name].item() for name in ("verdict", "appearance_class"))
@@ -51,7 +53,7 @@ def unit_card(report: LayerReport, unit: int) -> MapFigure:
         f"{weights}, {happy.attrs['steps']} steps. {EXPLANATION}",
         fontsize=9,
     )
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.5, 1))
+    upper, lower = figure.subfigures(2, 1, height_ratios=(2, 1))
     left, right = upper.subfigures(1, 2)
     _draw_maps(left, report, unit)
     _draw_images(right, report, unit)
@@ -60,6 +62,8 @@ def unit_card(report: LayerReport, unit: int) -> MapFigure:
     lines = describe(report, unit)
     text.axis("off")
     text.text(0, 1, "\n\n".join(lines), va="top", fontsize=8, wrap=True)
+    places = ", ".join(map(where_in_words, report.where.sel(unit=unit).values))
+    lines.append(f"In the images that activate it most it looks at: {places}")
     figure.alt = f"Card of {layer} unit {unit}. " + " ".join(line + "." for line in lines)
     return figure
 
@@ -199,8 +203,9 @@ def _draw_maps(figure, report: LayerReport, unit: int) -> None:
 
 def _draw_images(figure, report: LayerReport, unit: int) -> None:
     ranked = top_images.top_activating_images(report.before.sel(unit=[unit]), COLUMNS).isel(unit=0)
-    axes = figure.subplots(2, COLUMNS, squeeze=False)
-    for line, end in zip(axes, top_images.ENDS, strict=True):
+    axes = figure.subplots(3, COLUMNS, squeeze=False)
+    _draw_heatmaps(axes[1], report, unit, ranked["image"].sel(end="max").values)
+    for line, end in zip(axes[::2], top_images.ENDS, strict=True):
         for axis in line:
             axis.axis("off")
         for i in range(ranked.sizes["rank"]):
@@ -210,6 +215,17 @@ def _draw_images(figure, report: LayerReport, unit: int) -> None:
             axis.set_xlabel(f"{float(cell['activation']):.3g}", fontsize=6, labelpad=2)
             _frame(axis, report, int(cell["row"]), int(cell["column"]))
         line[0].set_ylabel(f"{END_WORDS[end]}\n(pre-activation)", fontsize=7)
+
+
+def _draw_heatmaps(axes, report: LayerReport, unit: int, images: np.ndarray) -> None:
+    for axis in axes:
+        axis.axis("off")
+    for axis, image, heat in zip(axes, images, report.where.sel(unit=unit).values, strict=False):
+        axis.axis("on")
+        show(axis, 255 * overlay(report.pixels[image], heat))
+    is_local = report.field.stride != (0, 0)
+    means = "its activation" if is_local else report.where.attrs["method"].partition("(")[0]
+    axes[0].set_ylabel(f"where in them\n({means})", fontsize=7)
 
 
 def _frame(axis, report: LayerReport, row: int, column: int) -> None:

@@ -10,7 +10,7 @@ from helpers.units.redundancy import (
 )
 from helpers.units.responses import measure_responses
 from helpers.units.statistics import activation_scale, dead_units, unit_statistics
-from helpers.units.top_images import top_activating_images
+from helpers.units.top_images import top_activating_images, where_in_top_images
 
 __all__ = [
     "ablate",
@@ -26,4 +26,5 @@ __all__ = [
     "top_activating_images",
     "unit_census",
     "unit_statistics",
+    "where_in_top_images",
 ]

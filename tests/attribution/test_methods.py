@@ -281,8 +281,28 @@ def test_guided_backprop_passes_nothing_where_relu6_is_full():
 
 @pytest.mark.parametrize("method", METHODS, ids=str)
 def test_a_heatmap_does_not_depend_on_its_batch_and_the_model_stays_as_it_is(method):
+    """Two targets of one form, so that each method is compiled once for both."""
     model = looking_net()
     before = state(model)
+    targets = [
+        LOGITS[unit]
+        + weight * Unit("last", 2 * unit)
+        - Neuron("last", 1 + unit, (unit, 1))
+        + 0.5 * Direction("last", (weight, 0, -1, 0, 2))
+        for unit, weight in ((0, 1.0), (1, -0.5))
+    ]
+    together = attribution.attribute(method, model, IMAGES, targets, names=["a", "b", "c"])
+    assert together.heatmap.shape[:2] == (3, 2) and np.isfinite(together.heatmap).all()
+    alone = attribution.attribute(method, model, IMAGES[1], targets[1], batch_size=1)
+    chosen = together.sel(image="b").isel(target=1)
+    np.testing.assert_allclose(alone.heatmap[0, 0], chosen.heatmap, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(alone.score[0, 0], chosen.score, rtol=1e-4, atol=1e-6)
+    assert np.abs(chosen.heatmap - together.sel(image="c").isel(target=1).heatmap).max() > 1e-5
+    assert state(model) == before
+
+
+def test_targets_of_different_forms_are_those_of_single_calls():
+    model = looking_net()
     targets = [
         LOGITS[0],
         Unit("last", 2),
@@ -290,16 +310,11 @@ def test_a_heatmap_does_not_depend_on_its_batch_and_the_model_stays_as_it_is(met
         Direction("last", (1.0, 0, -1, 0, 2)),
         LOGITS[1] - 0.5 * LOGITS[0],
     ]
-    together = attribution.attribute(method, model, IMAGES, targets, names=["a", "b", "c"])
-    assert together.heatmap.shape[:2] == (3, 5) and np.isfinite(together.heatmap).all()
-    for name, target in (("b", 2), ("c", 4)):
-        alone = attribution.attribute(
-            method, model, IMAGES["abc".index(name)], targets[target], batch_size=1
-        )
-        chosen = together.sel(image=name).isel(target=target)
-        np.testing.assert_allclose(alone.heatmap[0, 0], chosen.heatmap, rtol=1e-4, atol=1e-7)
-        np.testing.assert_allclose(alone.score[0, 0], chosen.score, rtol=1e-4, atol=1e-6)
-    assert state(model) == before
+    together = attribution.saliency(model, IMAGES, targets)
+    for t, target in enumerate(targets):
+        alone = attribution.saliency(model, IMAGES, target)
+        np.testing.assert_array_equal(together.heatmap[:, t], alone.heatmap[:, 0])
+        np.testing.assert_array_equal(together.score[:, t], alone.score[:, 0])
 
 
 def test_scores_are_the_objectives():

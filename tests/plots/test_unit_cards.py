@@ -8,6 +8,7 @@ from planted import DEAD, EDGE, SIZE, TWIN, reported
 from helpers import plots
 
 REPORT = reported()
+CARD = plots.unit_card(REPORT, EDGE)
 
 
 def texts(figure):
@@ -23,14 +24,13 @@ def pictures(figure):
 
 
 def test_a_card_shows_the_units_own_maps_and_images():
-    figure = plots.unit_card(REPORT, EDGE)
-    shown = pictures(figure)
-    assert len(shown) == 3 + 3 + 8
+    shown = pictures(CARD)
+    assert len(shown) == 3 + 3 + 12
     for i in range(3):
         for maps, at in ((REPORT.happy, i), (REPORT.sad, 3 + i)):
             expected = maps["display"].sel(unit=EDGE).values[0, 0, i, ..., 0]
             np.testing.assert_array_equal(shown[at], expected)
-    most, least = shown[6:10], shown[10:]
+    most, least = shown[6:10], shown[14:]
     right, left = slice(SIZE // 2, None), slice(None, SIZE // 2)
     for picture in most:
         assert picture[:, right].mean() > picture[:, left].mean() + 70
@@ -38,16 +38,22 @@ def test_a_card_shows_the_units_own_maps_and_images():
         assert abs(picture[:, right].mean() - picture[:, left].mean()) < 1
 
 
+def test_heatmaps_lie_where_the_unit_is_active():
+    for overlay in pictures(CARD)[10:14]:
+        is_coloured = np.ptp(overlay, axis=-1).max(0) > 100
+        assert np.flatnonzero(is_coloured).tolist() == [SIZE // 2 - 1, SIZE // 2]
+    assert "its activation" in texts(CARD)
+    assert "it looks at: middle centre, middle centre, middle centre, middle centre" in CARD.alt
+
+
 def test_the_frame_is_the_receptive_field_of_the_strongest_neuron():
-    figure = plots.unit_card(REPORT, EDGE)
-    frames = [f for f in figure.findobj(Rectangle) if f.get_width() == 3 and not f.get_fill()]
+    frames = [f for f in CARD.findobj(Rectangle) if f.get_width() == 3 and not f.get_fill()]
     assert len(frames) == 8
     assert frames[0].get_x() == SIZE // 2 - 2 - 0.5
 
 
 def test_a_card_says_verdict_kind_census_and_marks_the_maps():
-    figure = plots.unit_card(REPORT, EDGE)
-    said = texts(figure)
+    said = texts(CARD)
     for part in (
         "bank unit 0",
         f"Verdict: {REPORT.units['verdict'].sel(unit=EDGE).item()}",
@@ -59,10 +65,10 @@ def test_a_card_says_verdict_kind_census_and_marks_the_maps():
         "As displayed",
     ):
         assert part in said, part
-    assert "stable" in figure.alt and "edge-like" in figure.alt
+    assert "stable" in CARD.alt and "edge-like" in CARD.alt
     marks = [
         line.get_xdata()[0]
-        for line in figure.findobj(
+        for line in CARD.findobj(
             match=lambda a: type(a).__name__ == "Line2D" and a.get_linestyle() == ":"
         )
     ]
@@ -71,7 +77,9 @@ def test_a_card_says_verdict_kind_census_and_marks_the_maps():
 
 
 def test_a_dead_unit_has_a_card_and_a_layer_may_lack_sad_maps():
-    said = texts(plots.unit_card(REPORT, DEAD))
+    card = plots.unit_card(REPORT, DEAD)
+    said = texts(card)
+    assert "it looks at: nowhere" in card.alt
     assert "no map" in said and "dead, zero at every position" in said and "nan" not in said
     alone = dataclasses.replace(REPORT, sad=None)
     assert "SadMap" not in texts(plots.unit_card(alone, EDGE))
@@ -101,4 +109,4 @@ def test_the_most_repeatable_of_a_group_come_first():
 
 
 def test_the_same_evidence_makes_the_same_card():
-    assert plots.unit_card(REPORT, EDGE).png() == plots.unit_card(REPORT, EDGE).png()
+    assert plots.unit_card(REPORT, EDGE).png() == CARD.png()
