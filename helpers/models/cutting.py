@@ -17,6 +17,7 @@ from helpers.models.graph import Call, Graph, Value, graph_of, random_data, same
 from helpers.models.inputs import as_built, held_values, image_input, in_full_precision
 from helpers.models.paths import find_call, info_of, with_units
 from helpers.models.preprocessing import Preprocessing, input_front, resolve_in
+from helpers.models.steadiness import check_steady, is_own
 
 ACTIVATION_LAYERS = (
     keras.layers.Activation,
@@ -89,8 +90,8 @@ def cut_at(
 
     Raises:
         ValueError: no such layer, or one without units; a layer that does not follow from the
-            image; a size that the layer cannot be reached at; as `resolve_preprocessing`, and as
-            `image_shape`.
+            image alone; a size that the layer cannot be reached at; as `resolve_preprocessing`, and
+            as `image_shape`.
     """
     graph = graph_of(model)
     image = image_input(graph, size, None, held)
@@ -102,7 +103,10 @@ def cut_at(
         return as_built(graph, image.name, front(pixels))
 
     pixels = keras.Input(image.shape, dtype="float32", name="pixels")
-    return _as_model(pixels, Cut(model, plan, entered), image.shape if image.is_resized else None)
+    cut = _as_model(pixels, Cut(model, plan, entered), image.shape if image.is_resized else None)
+    calls = graph.needed([reading.value for reading in plan.readings])
+    check_steady(cut, [call.path for call in calls if is_own(call)])
+    return cut
 
 
 def at_layer(model: keras.Model, layer: str | int, *, pre_activation: bool = False) -> keras.Model:
@@ -371,7 +375,8 @@ def _quick_chain(
 
 def in_short(error: Exception, length: int = 110) -> str:
     """What matters of an error's message: the start of its first full line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    inner = str(error).rpartition("Error encountered:")[2]
+    lines = [line.strip() for line in inner.splitlines() if line.strip()]
     lines = [line for line in lines if "encountered when calling" not in line] or [""]
     text = lines[0].replace("\x1b[1m", "").replace("\x1b[0m", "") or type(error).__name__
     return text if len(text) <= length else text[: length - 4] + " ..."

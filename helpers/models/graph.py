@@ -1,9 +1,10 @@
 """The calls that a model makes, nested models unrolled: the one place that reads Keras's graph."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
@@ -161,12 +162,30 @@ def traced(model: keras.Layer, *arguments, **options) -> keras.Model | None:
         takes_mode = getattr(model, "_call_has_training_arg", False)
         outputs = model.call(*filled, **named, **(mode if takes_mode else {}))
         function = keras.Model(list(inputs.values()), outputs, name=model.name)
+    _number_operations(function)
     noise = {id(x): random_data(x.shape, x.dtype) for x in symbols}
     filled, named = keras.tree.map_structure(lambda x: noise.get(id(x), x), structure)
     with in_float32(model):
         expected = keras.tree.flatten(model(*filled, **named, **mode))
         given = keras.tree.flatten(function([noise[id(x)] for x in symbols], training=False))
     return function if same(expected, given) else None
+
+
+def _number_operations(function: keras.Model) -> None:
+    """Name the operations that are no layers by their kind, the same at every trace."""
+    times = Counter()
+    for node in nodes_in_order(function):
+        if not isinstance(node.operation, keras.Layer):
+            kind = snake_case(type(node.operation).__name__)
+            node.operation.name = f"{kind}_{times[kind]}" if times[kind] else kind
+            times[kind] += 1
+
+
+def snake_case(name: str) -> str:
+    """`Conv2DTranspose` to `conv2d_transpose`, as Keras names layers and the groups of a file."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def random_data(shape: Sequence[int | None], dtype: str) -> np.ndarray:
@@ -212,11 +231,19 @@ def _unroll(function, prefix: str, entering: list[Value], calls, nests, index_of
             ]
             outputs = _unroll(inner, path + "/", cast, calls, nests, lambda _, i=index: i)
             nests[path] = tuple(outputs)
+            _name_the_end(calls, outputs, path)
         else:
             outputs = tuple(_value(x) for x in node.outputs)
             calls.append(Call(path, index, operation, node, inputs, outputs))
         values |= {id(x): value for x, value in zip(node.outputs, outputs, strict=True)}
     return [values[id(x)] for x in function.outputs]
+
+
+def _name_the_end(calls: list[Call], outputs: list[Value], path: str) -> None:
+    """Give an operation that a nested model ends in, and that is no layer, the model's path."""
+    for i, call in enumerate(calls):
+        if call.outputs == tuple(outputs) and not isinstance(call.operation, keras.Layer):
+            calls[i] = replace(call, path=path)
 
 
 def _entered(value: Value, symbol, path: str, index, calls: list[Call]) -> Value:

@@ -67,7 +67,7 @@ def image_input(
     built = value.shape[1:]
     if len(built) == 1:
         return _flat(value, size)
-    if len(built) == 3 and None not in built and built[0] in (1, 3) and min(built[1:]) > 4:
+    if len(built) == 3 and None not in built and _looks_channels_first(*built):
         raise ValueError(
             f"model must take channels last, got input {value.name!r} {built}, which looks like"
             " (channels, height, width): put keras.layers.Permute((3, 1, 2)) in front of it"
@@ -137,16 +137,23 @@ def _image_value(graph: Graph, held: Mapping[str, object]) -> Value:
         images = images or [value for value in free if ranks[value] == rank]
     if len(images) == 1:
         return images[0]
-    names = [value.name for value in (images or graph.inputs)]
     if images:
+        names = [value.name for value in images]
+        smallest = min(
+            images[::-1], key=lambda value: np.prod([n or np.inf for n in value.shape[1:]])
+        )
         raise ValueError(
-            f"held must name all inputs but the image, as in held={{{names[-1]!r}: 0}}:"
-            f" any of {names} can be it"
+            f"held must name all inputs but the image, as in held={{{smallest.name!r}: 0}}:"
+            f" any of {str(names)[:120]} can be it"
         )
     raise ValueError(
         "model must take images (H, W, C), (H, W), flat ones, signals (T, C) or volumes"
         f" (D, H, W, C), got inputs {[value.shape[1:] for value in graph.inputs]}"
     )
+
+
+def _looks_channels_first(first: int, second: int, third: int) -> bool:
+    return min(second, third) > 4 and (first in (1, 3) or first < second == third)
 
 
 def _flat(value: Value, size) -> ImageInput:

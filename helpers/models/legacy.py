@@ -8,7 +8,6 @@ file, unless it is trusted.
 import inspect
 import io
 import json
-import re
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from helpers.models.graph import snake_case
 from helpers.models.lambdas import Arithmetic, arithmetic
 
 MODELS = ("Functional", "Model", "Sequential")
@@ -606,7 +606,7 @@ def _set_from_archive(builder: _Builder, model: keras.Model, group) -> None:
         if id(layer) not in builder.kinds or not layer.weights:
             continue
         kind = builder.kinds[id(layer)]
-        stem = _snake("Functional" if kind == "Model" else kind)
+        stem = snake_case("Functional" if kind == "Model" else kind)
         stored = [key for key in _of_stem(parts, stem) if _has_arrays(parts[key])]
         if times[stem] >= len(stored):
             raise ValueError(f"the file has no weights of layer {layer.name!r}")
@@ -618,13 +618,6 @@ def _set_from_archive(builder: _Builder, model: keras.Model, group) -> None:
             raise ValueError(f"the weights of layer {layer.name!r} do not fit")
         elif isinstance(layer, layers.Normalization):
             layer.finalize_state()
-
-
-def _snake(name: str) -> str:
-    """`Conv2DTranspose` to `conv2d_transpose`, as Keras names the groups of a file."""
-    name = re.sub(r"\W+", "", name)
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _of_stem(group, stem: str) -> list[str]:

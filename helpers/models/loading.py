@@ -92,8 +92,9 @@ def _followed(model: keras.Model) -> keras.Model:
                 " call it once on an image"
             ) from error
     way_out = (
-        f"model {model.name!r} ({type(model).__name__}) is subclassed, and its call cannot be"
-        " followed: build it as keras.Model(x, outputs) from x = keras.Input(shape)"
+        f"model {model.name[:30]!r} ({type(model).__name__[:30]}) is subclassed, and its call"
+        " cannot be followed: use keras.ops in place of tf there, or build it as"
+        " keras.Model(x, outputs) from x = keras.Input(shape)"
     )
     try:
         inputs = keras.tree.map_shape_structure(
@@ -101,7 +102,7 @@ def _followed(model: keras.Model) -> keras.Model:
         )
         function = traced(model, inputs)
     except Exception as error:
-        raise ValueError(f"{way_out} ({in_short(error, 90)})") from error
+        raise ValueError(f"{way_out} ({in_short(error, 70)})") from error
     if function is None:
         raise ValueError(f"{way_out} (followed, it gives something else)")
     return function

@@ -42,15 +42,16 @@ def layers(model: keras.Model) -> tuple[LayerInfo, ...]:
     A layer has units when its output has 2 to 5 axes with the batch, the last of a known length,
     and is its own: not that of an input, a preprocessing, a Flatten, a Dropout or another layer
     that hands units on, nor of what keeps the channels of the input before any layer with weights.
-    An operation that is no layer counts where it gives an output of the model.
+    An operation that is no layer counts where it gives an output of the model or of a nested one.
     """
     graph = graph_of(model)
     infos, pixels = [], set(graph.inputs)
+    ends = set(graph.outputs).union(*graph.nests.values())
     for call in graph.calls:
         info = _info(call)
         if _hands_pixels_on(call, pixels):
             pixels.update(call.outputs)
-        elif isinstance(call.operation, keras.Layer) or set(call.outputs) & set(graph.outputs):
+        elif isinstance(call.operation, keras.Layer) or set(call.outputs) & ends:
             infos.append(info)
     return tuple(info for info in infos if info.units is not None)
 

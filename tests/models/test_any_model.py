@@ -1,5 +1,7 @@
 """Models of the kinds people bring: what is listed and cut is what the model computes."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -275,13 +277,15 @@ def test_tokens_have_units_on_the_last_axis():
 
 
 def test_channels_first_inputs_and_layers_are_refused():
-    first = keras.Sequential([keras.Input((3, 8, 9)), layers.Permute((2, 3, 1)), stem()])
-    for call in (
-        models.load_model,
-        lambda m: models.cut_at(m, [Tap("conv")], preprocessing="0..1"),
-    ):
+    first, four = (
+        keras.Sequential([keras.Input(shape), layers.Permute((2, 3, 1)), stem()])
+        for shape in ((3, 8, 9), (4, 8, 8))
+    )
+    for model in (first, four):
         with pytest.raises(ValueError, match=r"channels last.*Permute\(\(3, 1, 2\)\)"):
-            call(first)
+            models.load_model(model)
+        with pytest.raises(ValueError, match=r"channels last.*Permute\(\(3, 1, 2\)\)"):
+            models.cut_at(model, [Tap("conv")], preprocessing="0..1")
     handled = keras.Sequential([keras.Input((8, 9, 3)), layers.Permute((3, 1, 2)), first])
     x = images(8, 9, 3)
     path = names(models.load_model(handled))[0]
@@ -475,6 +479,52 @@ def test_random_layers_inside_of_a_users_own_layer_are_off():
     x = images(12, 12, 3, count=8)
     (block,) = read(model, "block", x=x)
     np.testing.assert_allclose(block, model.predict(x, verbose=0), atol=1e-5)
+
+
+class Free(layers.Layer):
+    """A user's own, whatever `training` says."""
+
+    def __init__(self, function, name):
+        super().__init__(name=name)
+        self.function, self.norm = function, layers.BatchNormalization()
+
+    def call(self, x):
+        return self.function(self, x)
+
+
+def test_own_layers_that_read_the_batch_are_refused_and_chance_is_named():
+    def of(function):
+        i = keras.Input((8, 8, 3))
+        return keras.Model(i, Free(function, "own")(stem()(layers.Rescaling(1 / 255)(i))))
+
+    batch = of(lambda own, x: own.norm(tf.identity(x), training=True))
+    models.cut_at(batch, [Tap("conv")])
+    with pytest.raises(ValueError, match=r"\['own'\].*other images of its batch") as caught:
+        models.cut_at(batch, [Tap("own")])
+    assert len(str(caught.value)) <= 300
+    with pytest.warns(UserWarning, match=r"\['own'\] draw random numbers"):
+        models.cut_at(of(lambda own, x: x + keras.random.normal(ops.shape(x))), [Tap("own")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        models.cut_at(of(lambda own, x: own.norm(x) * 2), [Tap("own")])
+
+
+def test_an_own_layer_that_ends_in_arithmetic_has_its_own_name_at_every_trace():
+    class Block(layers.Layer):
+        def __init__(self):
+            super().__init__(name="block")
+            self.dense = layers.Dense(4)
+
+        def call(self, x):
+            return (ops.relu(self.dense(x)) - 0.5) * 2
+
+    i = keras.Input((8, 8, 3))
+    model, x = keras.Model(i, layers.ReLU()(Block()(layers.Rescaling(1 / 255)(i)))), images(8, 8, 3)
+    for _ in range(2):
+        assert names(model)[:2] == ["block/dense", "block"]
+        assert models.find_layer(model, "block").name == "block"
+    block, end = read(model, "block", model.layers[-1].name, x=x)
+    np.testing.assert_array_equal(np.maximum(block, 0), end)
 
 
 def test_statistics_of_a_batch_are_refused():
