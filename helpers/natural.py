@@ -71,6 +71,15 @@ def folder(path: str | Path, size: Size = 224) -> LabelledImages:
     return LabelledImages(images, np.arange(len(names)), names, source="folder")
 
 
+def image_file(path: str | Path, size: Size = 224) -> np.ndarray:
+    """One image file as `photographs` gives its images: RGB (height, width, 3) in 0..1.
+
+    Raises:
+        ValueError: it cannot be read as an image.
+    """
+    return _fitted(_opened(Path(path)), size)
+
+
 def _photograph(name: str) -> Image.Image:
     loaded = getattr(data, name)()
     left = loaded[0] if isinstance(loaded, tuple) else loaded  # a stereo pair and its disparity

@@ -13,14 +13,16 @@ from helpers.maps.spec import MapSpec
 from helpers.measures import report_layer
 from helpers.panel.background import Newest
 from helpers.panel.controls import Controls
-from helpers.panel.elements import ImageView, Status, button, heading
+from helpers.panel.elements import ImageView, Status, button
 from helpers.plots import MapFigure
+from helpers.plots.figure import DPI
 from helpers.sweeps import optimize
 
 OTHER_UNITS = 7
 """Units whose maps the chosen unit's are compared with."""
 SEEDS = 4
-WIDTH = 900
+SIZE = (930, 580)
+"""Pixels of the card, and CSS pixels on the page: its text is displayed as it is drawn."""
 
 
 class CardView(ipywidgets.VBox):
@@ -47,8 +49,7 @@ class CardView(ipywidgets.VBox):
         self.start_button.on_click(lambda _: self.status.attempt(self._start))
         self.stop_button.on_click(lambda _: self._search.stop())
         buttons = ipywidgets.HBox([self.start_button, self.stop_button])
-        title = heading("What is known about the unit")
-        self.children = [title, buttons, self.status, self.picture]
+        self.children = [buttons, self.status, self.picture]
 
     def render(self) -> None:
         """Draw the card and wait for it, as "Run all" needs it.
@@ -99,9 +100,13 @@ class CardView(ipywidgets.VBox):
         )
         check()
         self._figure = plots.unit_card(report, unit)
-        self.picture.width, self.picture.alt = WIDTH, self._figure.alt
-        self.picture.png = self._figure.png()
-        self.status.say(f"Done: the card of {spec.layer} unit {unit}.")
+        self._figure.set_size_inches(*(length / DPI for length in SIZE))
+        verdict, *others = plots.describe(report, unit)
+        with self.picture.hold_sync():
+            self.picture.width, self.picture.alt = SIZE[0], self._figure.alt
+            self.picture.png = self._figure.png()
+            self.picture.caption, self.picture.details = verdict, "\n".join(others)
+        self.status.say(f"Done: the card of {spec.layer} unit {unit}, by keras-vis's recipe.")
 
 
 def card_spec(model: keras.Model, spec: MapSpec) -> MapSpec:

@@ -13,11 +13,13 @@ from helpers import maps, models
 from helpers.maps import engines
 from helpers.maps.dataset import FIELDS
 from helpers.maps.given import OwnPreprocessing, resolve
+from helpers.maps.presets import PRESETS
 from helpers.maps.relative import RELATIVE_WEIGHT
 from helpers.maps.spec import OBJECTIVES, PIXELS, MapSpec
 from helpers.models.preprocessing import Preprocessing, Standardized, resolve_preprocessing
 from helpers.panel import sources
 from helpers.panel.elements import Number, Status, dropdown, text_box
+from helpers.panel.wanted import KERAS_VIS, RECIPES, RELATIVE, Wanted
 
 WEIGHTS = (("relative to the objective", "relative"), ("absolute, as keras-vis", "absolute"))
 ABSOLUTE_WEIGHT = 10.0
@@ -26,15 +28,17 @@ WEIGHT = {"max": 1e6, "ends": [1e-5, 1e3], "logarithmic": True}
 
 PLAIN = ("sign", "objective", "activation_weight", "weights", "steps", "engine", "pixels")
 """Choices whose names and values are those of a spec."""
+OF_KERAS_VIS = ("weights", "tv_weight", "lp_weight", "activation_weight", "engine", "pixels")
+"""Controls that play no part in other recipes, and are hidden there."""
 
 
 class Controls(ipywidgets.VBox):
     """Every choice that determines a map, named as in `MapSpec`; set a control's `value`.
 
     Attributes:
-        model, path, preprocessing, input_range, mean_and_sd, size, layer, unit, weights,
-            tv_weight, lp_weight, activation_weight, seed, sign, objective, steps, engine, pixels:
-            the controls.
+        model, path, preprocessing, input_range, mean_and_sd, size, layer, unit, preset, seed,
+            steps, sign, objective, weights, tv_weight, lp_weight, activation_weight, engine,
+            pixels: the controls.
     """
 
     def __init__(
@@ -46,16 +50,17 @@ class Controls(ipywidgets.VBox):
         *,
         layer: str | None = None,
         unit: int = 0,
+        preset: str | None = None,
         weights: str | None = None,
         tv_weight: float | None = None,
         lp_weight: float | None = None,
-        activation_weight: float = 1.0,
+        activation_weight: float | None = None,
         seed: int = 0,
         sign: str = "happy",
         objective: str | None = None,
-        steps: int = 200,
-        engine: str = "batched",
-        pixels: str = "free",
+        steps: int | None = None,
+        engine: str | None = None,
+        pixels: str | None = None,
         size: int | Sequence[int] | None = None,
         held: Mapping[str, object] | None = None,
     ):
@@ -68,18 +73,20 @@ class Controls(ipywidgets.VBox):
             moved: called after each change of what the controls ask for.
             layer: name of a layer of the first model; None for its first layer with units.
             unit: number of the unit.
+            preset: one of `RECIPES`; None for "keras_vis" where something is given that only it
+                has, else "robust".
             weights: one of `helpers.maps.spec.WEIGHTS`; None for "absolute" where a weight is
                 given, else "relative".
             tv_weight: weight of the total variation, at least 0; None for 10, relative 0.1.
             lp_weight: weight of the LP norm, likewise.
-            activation_weight: weight of the objective, above 0.
+            activation_weight: weight of the objective, above 0; None for 1.
             seed: integer that makes the seed input.
             sign: "happy" or "sad".
-            objective: one of `helpers.maps.spec.OBJECTIVES`; None for "activation", of a SadMap
-                "pre-activation".
-            steps: gradient steps, at least 1.
-            engine: one of `helpers.maps.engines.ENGINES`.
-            pixels: one of `helpers.maps.spec.PIXELS`.
+            objective: one of `helpers.maps.spec.OBJECTIVES`; None for "activation" of keras-vis,
+                else, and of a SadMap, "pre-activation".
+            steps: gradient steps, at least 1; None for the preset's.
+            engine: one of `helpers.maps.engines.ENGINES`; None for "batched".
+            pixels: one of `helpers.maps.spec.PIXELS`; None for "free".
             size: of the maps of the first model; None for its own.
             held: values of the inputs that are not the image, by name.
 
@@ -96,8 +103,13 @@ class Controls(ipywidgets.VBox):
         self._is_held = True
         self._build()
         self._choose_model()
+        own = (weights, tv_weight, lp_weight, activation_weight, engine, pixels)
+        if preset is None:
+            preset = "robust" if all(value is None for value in own) else KERAS_VIS
         if weights is None:
             weights = "relative" if tv_weight is None and lp_weight is None else "absolute"
+        self._set("preset", preset)
+        self._choose_preset()
         chosen = {"weights": weights, "layer": layer, "unit": unit}
         chosen |= {"tv_weight": tv_weight, "lp_weight": lp_weight, "size": _typed(size)}
         chosen |= {"activation_weight": activation_weight, "seed": seed, "sign": sign}
@@ -113,34 +125,46 @@ class Controls(ipywidgets.VBox):
         return self._models[self.model.value]
 
     @property
+    def wanted(self) -> Wanted:
+        """The map that the controls ask for, and the preset that makes it.
+
+        Raises:
+            ValueError: a value is not legal for the model.
+        """
+        return Wanted(self.spec, self.preset.value)
+
+    @property
     def spec(self) -> MapSpec:
-        """What the controls ask for.
+        """The same as a spec of keras-vis, by relative weights where another preset is chosen.
 
         Raises:
             ValueError: a value is not legal for the model.
         """
         size = sources.size(self.size.value)
+        own = {name: _value(getattr(self, name)) for name in PLAIN}
+        own |= {"tv_weights": self.tv_weight.value, "lp_weights": self.lp_weight.value}
+        if self.preset.value != KERAS_VIS:
+            own = {name: own[name] for name in PLAIN if name not in OF_KERAS_VIS} | RELATIVE
         return maps.make_spec(
             self.chosen_model,
             self.layer.value,
             self.unit.number,
-            tv_weights=self.tv_weight.value,
-            lp_weights=self.lp_weight.value,
             seeds=self.seed.number,
-            **{name: _value(getattr(self, name)) for name in PLAIN},
+            **own,
             preprocessing=self._preprocessing(size),
             size=size,
             held=self._inputs,
         )
 
-    def put(self, spec: MapSpec) -> None:
-        """Move the controls to a spec, to the first value of each list in it.
+    def put(self, wanted: Wanted) -> None:
+        """Move the controls to what is wanted, to the first value of each list in it.
 
         Raises:
             ValueError: the chosen model has no such layer or units, a value is not legal, or the
                 spec starts from an image, which it names by its digest only, or needs a function of
                 the user's own, which it names only and the panel does not have.
         """
+        spec = wanted.spec
         if spec.seed_input is not None:
             raise ValueError(
                 "seed_input must be absent: the panel starts from noise, and a spec does not hold"
@@ -152,15 +176,19 @@ class Controls(ipywidgets.VBox):
         values["preprocessing"] = preprocessing
         spec = maps.make_spec(self.chosen_model, layer, units, **values)
         with self._held():
+            self.preset.value = wanted.preset
+            hidden = () if wanted.preset == KERAS_VIS else OF_KERAS_VIS
             for name in ("layer", *PLAIN):
-                getattr(self, name).value = getattr(spec, name)
+                if name not in hidden:
+                    getattr(self, name).value = getattr(spec, name)
             for dim, field in FIELDS.items():
-                getattr(self, dim).value = getattr(spec, field)[0]
+                if dim not in hidden:
+                    getattr(self, dim).value = getattr(spec, field)[0]
             self.size.value, self._inputs = _typed(spec.size), dict(spec.held or ())
             self._put_preprocessing(preprocessing)
 
     def add(self, name: str) -> None:
-        """Open a model and choose it, with relative weights, which suit every model.
+        """Open a model and choose it, by the robust preset; of keras-vis, with relative weights.
 
         Args:
             name: path of a file, or name of a variable of the notebook.
@@ -173,7 +201,7 @@ class Controls(ipywidgets.VBox):
             self.model.options = list(self._models)
             self.model.value = name
             self._choose_model()
-            self.weights.value = "relative"
+            self.weights.value, self.preset.value = "relative", "robust"
 
     def _build(self) -> None:
         self.model = dropdown("Model", list(self._models))
@@ -184,9 +212,10 @@ class Controls(ipywidgets.VBox):
         self.size = text_box("Size", "as the model has it")
         self.layer = dropdown("Layer")
         self.unit = Number(name="Unit", ends=[0, 0])
+        self.preset = dropdown("Recipe", RECIPES)
         self.weights = dropdown("Weights", WEIGHTS)
-        self.tv_weight = Number(name="TV weight", value=10, **WEIGHT)
-        self.lp_weight = Number(name="LP weight", value=10, **WEIGHT)
+        self.tv_weight = Number(name="TV weight", value=RELATIVE_WEIGHT, **WEIGHT)
+        self.lp_weight = Number(name="LP weight", value=RELATIVE_WEIGHT, **WEIGHT)
         self.activation_weight = Number(name="Activation weight", value=1, **WEIGHT)
         self.seed = Number(name="Seed", max=2**31 - 1, ends=[0, 20])
         self.sign = dropdown("Map", [("HappyMap", "happy"), ("SadMap", "sad")])
@@ -196,15 +225,16 @@ class Controls(ipywidgets.VBox):
         self.pixels = dropdown("Pixels", PIXELS)
         self.children = [
             *(self.model, self.path, self.preprocessing, self.input_range, self.mean_and_sd),
-            *(self.size, self.layer, self.unit, self.weights, self.tv_weight, self.lp_weight),
-            *(self.activation_weight, self.seed),
-            *(self.sign, self.objective, self.steps, self.engine, self.pixels),
+            *(self.size, self.layer, self.unit, self.preset, self.weights, self.tv_weight),
+            *(self.lp_weight, self.activation_weight, self.seed, self.steps),
+            *(self.sign, self.objective, self.engine, self.pixels),
         ]
         follow = {
             self.model: self._choose_model,
             self.path: self._add_path,
             self.preprocessing: self._choose_preprocessing,
             self.layer: self._choose_layer,
+            self.preset: self._choose_preset,
             self.sign: self._choose_sign,
             self.weights: self._choose_weights,
         }
@@ -256,6 +286,16 @@ class Controls(ipywidgets.VBox):
         last = models.unit_count(self.chosen_model, self.layer.value) - 1
         self.unit.max, self.unit.ends = last, [0, last]
         self.unit.value = min(self.unit.value, last)
+
+    def _choose_preset(self) -> None:
+        """Bring steps and objective to the preset's own, and hide what plays no part in it."""
+        name = self.preset.value
+        self.steps.value = PRESETS[name].steps
+        is_keras_vis = name == KERAS_VIS
+        self.objective.value = "activation" if is_keras_vis else "pre-activation"
+        for hidden in OF_KERAS_VIS:
+            getattr(self, hidden).layout.display = "" if is_keras_vis else "none"
+        self._choose_sign()
 
     def _choose_sign(self) -> None:
         if self.sign.value == "sad" and self.objective.value == "activation":

@@ -51,8 +51,8 @@ class ImageView(anywidget.AnyWidget):
         alt: the image in words.
         caption: a line under it.
         details: further lines, unfolded on demand; empty for none.
-        width: of the image on the page, in CSS pixels; 0 to take the room there is, each of the
-            image's pixels a square of whole ones.
+        width: of the image on the page, in CSS pixels; 0 to take the room there is, each pixel of
+            a small image a square of whole ones.
     """
 
     _esm, _css = FRONTEND / "image.js", FRONTEND / "style.css"
@@ -89,6 +89,41 @@ class Grid(anywidget.AnyWidget):
     cells = traitlets.List().tag(sync=True)
     chosen = traitlets.List(traitlets.Int()).tag(sync=True)
     width = traitlets.Int(64).tag(sync=True)
+
+
+class Tiles(anywidget.AnyWidget):
+    """Maps of some units, each a button; several of them fill one box without a seam.
+
+    Attributes:
+        cells: {"unit": number, "src": data URL, "name": in words, "is_raised": whether the map is;
+            a dashed border says that it is not}; they do not change.
+        chosen: the unit that is marked.
+        is_stale: they are of something else than what is chosen now.
+    """
+
+    _esm, _css = FRONTEND / "tiles.js", FRONTEND / "style.css"
+    cells = traitlets.List().tag(sync=True)
+    chosen = traitlets.Int(-1).tag(sync=True)
+    is_stale = traitlets.Bool(False).tag(sync=True)
+
+    def on_choose(self, call: Callable[[int], None]) -> None:
+        """Call with the unit at each press of a map."""
+        self.on_msg(lambda _, content, buffers: call(content["unit"]))
+
+
+class Tabs(anywidget.AnyWidget):
+    """A list of tabs.
+
+    Attributes:
+        label: what the list is of.
+        names: of the tabs; they do not change.
+        chosen: number of the tab.
+    """
+
+    _esm, _css = FRONTEND / "tabs.js", FRONTEND / "style.css"
+    label = traitlets.Unicode("Views").tag(sync=True)
+    names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    chosen = traitlets.Int(0).tag(sync=True)
 
 
 class SpecBox(anywidget.AnyWidget):
@@ -166,8 +201,3 @@ def text_box(name: str, placeholder: str = "") -> ipywidgets.Text:
 def button(name: str) -> ipywidgets.Button:
     """Make a button as wide as its name."""
     return ipywidgets.Button(description=name, layout=ipywidgets.Layout(width="auto"))
-
-
-def heading(text: str) -> ipywidgets.HTML:
-    """Make the heading of a view."""
-    return ipywidgets.HTML(f'<h2 style="font-size:1.2em;margin:1em 0 0">{text}</h2>')

@@ -13,29 +13,35 @@ import xarray as xr
 from helpers import plots
 from helpers.images import LabelledImages
 from helpers.maps import dataset
+from helpers.maps.optimization import Optimization
 from helpers.maps.spec import MapSpec
 from helpers.models.preprocessing import Preprocessing
 from helpers.panel import parts
 from helpers.panel.background import Newest
 from helpers.panel.card_view import CardView
 from helpers.panel.controls import Controls
-from helpers.panel.elements import ImageView, SpecBox, Status, button
+from helpers.panel.elements import ImageView, SpecBox, Status, Tabs, button
+from helpers.panel.overview_view import OverviewView
 from helpers.panel.sources import Models
 from helpers.panel.sweep_view import SweepView
-from helpers.sweeps import optimize
+from helpers.panel.wanted import Wanted, optimize
+from helpers.panel.why_view import WhyView
 
 STEPS_PER_IMAGE = 20
 
 
 class Panel(ipywidgets.VBox):
-    """One map that grows at each move of a control, a sweep, and a strip of kept maps.
+    """One map that grows at each move of a control, and further views of its unit and layer.
 
     A move starts the optimization in a thread of its own, and cancels the one before it.
 
     Attributes:
         controls: what determines the map; set `controls.tv_weight.value`, `controls.unit.value` ...
-        card: what is known about the unit, where the panel has labelled images to judge it by.
+        overview: the view of all units of the layer.
+        why: the view of where in an image the unit sees its reason.
         sweep: the view of maps over two axes.
+        card: what is known about the unit, where the panel has labelled images to judge it by.
+        tabs: choose the view that is seen, as `show` does.
         render_button, stop_button, keep_button, clear_button: `click()` them.
         toml: text box with the spec, to copy or to paste one into.
         image, status: the map as it grows, and what is announced.
@@ -50,16 +56,17 @@ class Panel(ipywidgets.VBox):
         images: LabelledImages | None = None,
         layer: str | None = None,
         unit: int = 0,
+        preset: str | None = None,
         weights: str | None = None,
         tv_weight: float | None = None,
         lp_weight: float | None = None,
-        activation_weight: float = 1.0,
+        activation_weight: float | None = None,
         seed: int = 0,
         sign: str = "happy",
         objective: str | None = None,
-        steps: int = 200,
-        engine: str = "batched",
-        pixels: str = "free",
+        steps: int | None = None,
+        engine: str | None = None,
+        pixels: str | None = None,
         size: int | Sequence[int] | None = None,
         held: Mapping[str, object] | None = None,
     ):
@@ -71,18 +78,20 @@ class Panel(ipywidgets.VBox):
             images: labelled images to judge units by; with them the panel draws unit cards.
             layer: name of a layer of the first model; None for its first layer with units.
             unit: number of the unit.
+            preset: the recipe, "robust", "maco" or "keras_vis"; None for "keras_vis" where weights,
+                engine or pixels are given, which only it has, else "robust".
             weights: "absolute", as keras-vis, or "relative" to the objective; None for "absolute"
                 where a weight is given, else "relative", which suits every model.
             tv_weight: weight of the total variation, at least 0; None for 10, relative 0.1.
             lp_weight: weight of the LP norm, likewise.
-            activation_weight: weight of the objective, above 0.
+            activation_weight: weight of the objective, above 0; None for 1.
             seed: integer that makes the seed input.
             sign: "happy" or "sad".
             objective: "activation", "pre-activation" or "pre-activation minus others"; None for
-                the first, of a SadMap for the second.
-            steps: gradient steps, at least 1.
-            engine: "batched" or "keras-vis".
-            pixels: "free" or "bounded".
+                the first of keras-vis, else, and of a SadMap, the second.
+            steps: gradient steps, at least 1; None for the preset's.
+            engine: "batched" or "keras-vis"; None for the first.
+            pixels: "free" or "bounded"; None for the first.
             size: of the maps of the first model, as `maps.happy_maps` takes it; None for its own.
             held: values of the inputs that are not the image, by name.
 
@@ -103,6 +112,7 @@ class Panel(ipywidgets.VBox):
             self._start,
             layer=layer,
             unit=unit,
+            preset=preset,
             tv_weight=tv_weight,
             lp_weight=lp_weight,
             weights=weights,
@@ -116,18 +126,20 @@ class Panel(ipywidgets.VBox):
             size=size,
             held=held,
         )
+        self.overview = OverviewView(self.controls, self._runner, self._show_unit)
+        self.why = WhyView(self.controls, self.image, images)
         self.sweep = SweepView(self.controls, self._runner, self._keep)
         self.card = CardView(self.controls, self._runner, images) if images else None
         self._build()
 
     @property
-    def spec(self) -> MapSpec:
-        """What the controls ask for now.
+    def spec(self) -> MapSpec | Optimization:
+        """What the controls ask for now: what `maps.compute` takes, or `maps.maximize_spec`.
 
         Raises:
             ValueError: a value is not legal for the model.
         """
-        return self.controls.spec
+        return self.controls.wanted.request
 
     def render(self) -> None:
         """Optimize the map and wait for it, as "Run all" needs it.
@@ -166,12 +178,12 @@ class Panel(ipywidgets.VBox):
             ValueError: it is not a spec, or asks for what the chosen model does not have.
         """
         try:
-            spec = MapSpec.from_toml(toml)
+            wanted = Wanted.from_toml(toml)
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"the spec must be TOML: {error}") from error
-        self.controls.put(spec)
-        if dataset.is_grid(spec):
-            self.sweep.put(spec)
+        self.controls.put(wanted)
+        if dataset.is_grid(wanted.spec):
+            self.sweep.put(wanted.spec)
 
     def stopped(self) -> None:
         """Announce that the optimization was stopped; the image so far stays."""
@@ -217,12 +229,43 @@ class Panel(ipywidgets.VBox):
         self.status.attempt(self._show_spec)
         row = ipywidgets.HBox
         buttons = row([self.render_button, self.stop_button, self.keep_button, self.clear_button])
+        large = [buttons, self.status, self.image, self.links, self.strip]
+        self._views = {
+            "Map": ipywidgets.VBox(large),
+            "All units": self.overview,
+            "Why": self.why,
+            "Sweep": self.sweep,
+        }
+        if self.card:
+            self._views["Unit card"] = self.card
+        self.tabs = Tabs(names=list(self._views))
+        self.tabs.observe(lambda _: self._show_view(), names="chosen")
+        self._show_view()
         columns = (
             ("0 1 29em", [self.controls, self.toml]),
-            ("1 1 22em", [buttons, self.status, self.image, self.links]),
+            ("1 1 30em", [self.tabs, *self._views.values()]),
         )
-        views = [self.card] if self.card else []
-        self.children = [parts.side_by_side(columns), self.strip, *views, self.sweep]
+        self.children = [parts.side_by_side(columns)]
+
+    def show(self, name: str) -> None:
+        """Turn to a view by the name of its tab: "Map", "All units", "Why", "Sweep", "Unit card".
+
+        Raises:
+            ValueError: there is no such view.
+        """
+        if name not in self._views:
+            raise ValueError(f"name must be one of {list(self._views)}, got {name!r}")
+        self.tabs.chosen = list(self._views).index(name)
+
+    def _show_view(self) -> None:
+        for i, view in enumerate(self._views.values()):
+            view.layout.display = "" if i == self.tabs.chosen else "none"
+        self.why.show(self.tabs.names[self.tabs.chosen] == "Why")
+
+    def _show_unit(self, unit: int) -> None:
+        """Choose a unit and turn to its map."""
+        self.show("Map")
+        self.controls.unit.value = unit
 
     def _button(self, name: str, call: Callable[[], None]) -> ipywidgets.Button:
         made = button(name)
@@ -232,23 +275,26 @@ class Panel(ipywidgets.VBox):
     def _start(self) -> None:
         self._runner.cancel(self)
         self._last = None
-        model, spec = self.controls.chosen_model, self.spec
+        model, wanted = self.controls.chosen_model, self.controls.wanted
+        spec = wanted.spec
         self._show_spec()
         self.status.max, self.status.value = spec.steps, 0
         self.status.say("Optimizing ...")
-        self._runner.start(self, partial(self._optimize, model, spec))
+        self._runner.start(self, partial(self._optimize, model, wanted))
         self._follow((self.controls.model.value, spec.layer, *spec.units))
 
     def _follow(self, subject: tuple) -> None:
         """Clear the card, and mark the sweep, where they are of another model, layer or unit."""
         self.sweep.follow()
+        self.overview.follow()
+        self.why.follow()
         if self.card and self._subject and subject != self._subject:
             self.card.picture.clear()
             self.card.status.say("No card of this unit yet.")
         self._subject = subject
 
-    def _optimize(self, model: keras.Model, spec: MapSpec, check: Callable[[], None]) -> None:
-        began = time.monotonic()
+    def _optimize(self, model: keras.Model, wanted: Wanted, check: Callable[[], None]) -> None:
+        began, steps = time.monotonic(), wanted.spec.steps
         self.links.value = ""
         images = -1
 
@@ -259,19 +305,20 @@ class Panel(ipywidgets.VBox):
             if due > images:
                 images = due
                 self.status.value = step + 1
-                text = f"{parts.describe(spec)}\nstep {step + 1} of {spec.steps}"
-                self._drawn = [(parts.growing(image, spec), text)]
+                text = f"{parts.describe(wanted)}\nstep {step + 1} of {steps}"
+                self._drawn = [(parts.growing(image, wanted), text)]
                 parts.fill(self.image, *self._drawn[0])
 
         with self.status.announcing():
-            dataset = optimize(model, spec, on_step)
+            dataset = optimize(model, wanted, on_step)
             check()
             self._last = dataset
             self._drawn = [(parts.pixels(dataset), parts.caption(dataset))]
-            self.status.value = spec.steps
+            self.status.value = steps
             parts.show(self.image, self.links, dataset)
             seconds = time.monotonic() - began
-            self.status.say(f"Done in {seconds:.1f} s: activation {parts.reached(dataset)}.")
+            reached = f"{wanted.spec.objective} {parts.reached(dataset)}"
+            self.status.say(f"Done in {seconds:.1f} s: {reached}.")
 
     def _show_spec(self) -> None:
         self.toml.value = self.spec.to_toml()

@@ -13,23 +13,21 @@ from PIL import Image
 
 from helpers import plots
 from helpers.images import display
-from helpers.maps.dataset import FIELDS, spec_of
-from helpers.maps.spec import MapSpec
+from helpers.maps.dataset import FIELDS
 from helpers.panel.elements import ImageView
+from helpers.panel.wanted import KERAS_VIS, Wanted, wanted_of
 from helpers.plots.images import raster
 from helpers.plots.map_grids import as_grid, grid_dims, label, numbers, remark
 
 
-def growing(image: np.ndarray, spec: MapSpec) -> np.ndarray:
+def growing(image: np.ndarray, wanted: Wanted) -> np.ndarray:
     """Display a map that is still being optimized as one that is done.
 
     Args:
         image: of a map's shape, pixels as the optimizer has them.
-        spec: of the map.
+        wanted: of the map.
     """
-    return (
-        np.rint(image).astype("uint8") if spec.pixels == "bounded" else display(image, image.ndim)
-    )
+    return np.rint(image).astype("uint8") if wanted.is_bounded else display(image, image.ndim)
 
 
 def pixels(dataset: xr.Dataset) -> np.ndarray:
@@ -37,15 +35,18 @@ def pixels(dataset: xr.Dataset) -> np.ndarray:
     return only(dataset)["display"].values
 
 
-def describe(spec: MapSpec) -> str:
-    """Name the one map of a spec, in three lines."""
+def describe(wanted: Wanted) -> str:
+    """Name the one map that is wanted, in three lines."""
+    spec = wanted.spec
     tv, lp, seed = spec.tv_weights[0], spec.lp_weights[0], spec.seeds[0]
     relative = " (relative)" if spec.weights == "relative" else ""
     weight = "" if spec.activation_weight == 1 else f", weight {spec.activation_weight:g}"
+    is_keras_vis = wanted.preset == KERAS_VIS
+    recipe = f"TV {tv:g}, LP {lp:g}{relative}" if is_keras_vis else wanted.preset
     return (
         f"{spec.sign.capitalize()}Map of {spec.layer}\n"
         f"unit {spec.units[0]}, {spec.objective}{weight}\n"
-        f"TV {tv:g}, LP {lp:g}{relative}, seed {seed}"
+        f"{recipe}, seed {seed}"
     )
 
 
@@ -57,31 +58,35 @@ def reached(dataset: xr.Dataset) -> str:
 
 def caption(dataset: xr.Dataset) -> str:
     """Name a map and its activation, in four lines."""
-    return f"{describe(spec_of(dataset))}\n{reached(dataset)}"
+    return f"{describe(wanted_of(dataset))}\n{reached(dataset)}"
 
 
 def line(dataset: xr.Dataset) -> str:
     """Name a map and its activation, in one line."""
-    spec = spec_of(dataset)
+    spec = wanted_of(dataset).spec
     name = f"{spec.sign.capitalize()}Map of {spec.layer} unit {spec.units[0]}"
     return f"{name}: {spec.objective} {reached(dataset)} (raw map → displayed map)"
 
 
 def details(dataset: xr.Dataset) -> str:
     """What made a map, what it started from and what it reached, a line each."""
-    cell, spec = only(dataset), spec_of(dataset)
+    cell, wanted = only(dataset), wanted_of(dataset)
     gradient = float(cell["gradient_seed"])
-    follows = f"gradient {gradient:.2g}" if gradient else "no gradient: the regularizers act alone"
+    follows = f"gradient {gradient:.2g}" if gradient else f"no gradient{_alone(wanted)}"
     low, high = float(cell["raw"].min()), float(cell["raw"].max())
     return "\n".join(
         [
-            *describe(spec).splitlines()[1:],
+            *describe(wanted).splitlines()[1:],
             *_absolute(cell),
             f"seed input: {float(cell['activation_seed']):.3g}, {follows}",
             f"lowest loss: {float(cell['loss'].min()):.4g}",
             f"raw map: values from {low:.3g} to {high:.3g}",
         ]
     )
+
+
+def _alone(wanted: Wanted) -> str:
+    return ": the regularizers act alone" if wanted.preset == KERAS_VIS else ""
 
 
 def _absolute(cell: xr.Dataset) -> list[str]:
@@ -123,9 +128,12 @@ def data_url(content: bytes, media_type: str = "image/png") -> str:
 
 
 def whole_width(image: np.ndarray, width: int) -> int:
-    """About `width` CSS pixels, so that each pixel of an image is a square of whole ones."""
+    """About `width` CSS pixels, so that each pixel of an image is a square of whole ones.
+
+    A larger image gets just `width`.
+    """
     own = raster(image).shape[1]
-    return max(1, round(width / own)) * own
+    return round(width / own) * own if own < width else width
 
 
 def fill(view: ImageView, image: np.ndarray, text: str, more: str = "") -> None:
@@ -139,8 +147,9 @@ def fill(view: ImageView, image: np.ndarray, text: str, more: str = "") -> None:
 def show(view: ImageView, links: ipywidgets.HTML, dataset: xr.Dataset, of: str = "") -> None:
     """Show the one map of a Dataset with its numbers and its downloads."""
     fill(view, pixels(dataset), line(dataset), details(dataset))
-    spec = spec_of(dataset)
-    links.value = downloads(file_name(spec), plots.map_image(dataset).png(), spec.to_toml(), of)
+    wanted = wanted_of(dataset)
+    png = plots.map_image(dataset).png()
+    links.value = downloads(file_name(wanted), png, wanted.to_toml(), of)
 
 
 def downloads(name: str, image: bytes, toml: str, of: str = "") -> str:
@@ -154,10 +163,12 @@ def downloads(name: str, image: bytes, toml: str, of: str = "") -> str:
     )
 
 
-def file_name(spec: MapSpec) -> str:
+def file_name(wanted: Wanted) -> str:
     """Name a map's download, without suffix."""
-    values = (f"{label(dim, getattr(spec, field)[0])}" for dim, field in FIELDS.items())
-    return re.sub(r"[^\w.+-]", "_", "_".join([f"{spec.sign}-{spec.layer}", *values]))
+    spec = wanted.spec
+    values = (label(dim, getattr(spec, FIELDS[dim])[0]) for dim in wanted.dims)
+    parts = [wanted.preset, f"{spec.sign}-{spec.layer}", *values]
+    return re.sub(r"[^\w.+-]", "_", "_".join(parts))
 
 
 def side_by_side(columns: Iterable[tuple[str, list[ipywidgets.Widget]]]) -> ipywidgets.Box:

@@ -1,23 +1,23 @@
 """The panel's sweep: maps over two axes, filled in row by row, each to enlarge."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 import ipywidgets
 import xarray as xr
 
-from helpers import models, plots, sweeps
+from helpers import models, plots
 from helpers.maps import dataset
 from helpers.maps.dataset import joined_attributes
 from helpers.maps.spec import MapSpec
-from helpers.panel import parts
+from helpers.panel import parts, wanted
 from helpers.panel.background import Newest
 from helpers.panel.controls import Controls
-from helpers.panel.elements import Grid, ImageView, Status, button, dropdown, heading, text_box
+from helpers.panel.elements import Grid, ImageView, Status, button, dropdown, text_box
+from helpers.panel.wanted import Wanted
 from helpers.plots.map_grids import NOT_RAISED
 
-AXES = (("Unit", "unit"), ("TV weight", "tv_weight"), ("LP weight", "lp_weight"), ("Seed", "seed"))
+AXES = {"unit": "Unit", "tv_weight": "TV weight", "lp_weight": "LP weight", "seed": "Seed"}
 FIRST_VALUES = {
     "unit": "0-3",
     "tv_weight": "1e-4, 1e-3, 1e-2, 1e-1, 1",
@@ -26,7 +26,7 @@ FIRST_VALUES = {
 }
 RELATIVE_VALUES = {"tv_weight": "0.01, 0.03, 0.1, 0.3, 1", "lp_weight": "0.01, 0.1, 1"}
 """First values where the weights are relative."""
-CELL_WIDTH = 72
+CELL_WIDTH = 96
 
 
 class SweepView(ipywidgets.VBox):
@@ -51,12 +51,17 @@ class SweepView(ipywidgets.VBox):
         self._controls, self._runner, self._keep = controls, runner, keep
         self._memory: dict[str, xr.Dataset] = {}
         self._done: list[xr.Dataset] = []
-        self._axes = ("unit", "tv_weight")
+        self._axes = ("unit", "seed")
         self._subject: tuple = ()
         self._build()
 
     @property
     def spec(self) -> MapSpec:
+        """The spec of `wanted`."""
+        return self.wanted.spec
+
+    @property
+    def wanted(self) -> Wanted:
         """All the maps that the axes and the controls ask for.
 
         Raises:
@@ -69,18 +74,19 @@ class SweepView(ipywidgets.VBox):
             dataset.FIELDS[dim]: parts.parse_values(dim, box.value)
             for dim, box in ((rows, self.row_values), (columns, self.column_values))
         }
-        spec = replace(self._controls.spec, **values)
-        models.check_units(self._controls.chosen_model, spec.layer, spec.units)
-        return spec
+        asked = self._controls.wanted.with_values(**values)
+        models.check_units(self._controls.chosen_model, asked.spec.layer, asked.spec.units)
+        return asked
 
     def choose(self, **axes: Sequence[float]) -> None:
         """Choose the axes and their values, rows first: `choose(unit=[0, 1], tv_weight=[0.1, 1])`.
 
         Raises:
-            ValueError: there are not two, or one is no axis.
+            ValueError: there are not two, or one is no axis of the chosen recipe.
         """
-        if len(axes) != 2 or not set(axes) <= set(dataset.FIELDS):
-            raise ValueError(f"axes must be two of {list(dataset.FIELDS)}, got {list(axes)}")
+        legal = wanted.dims_of(self._controls.preset.value)
+        if len(axes) != 2 or not set(axes) <= set(legal):
+            raise ValueError(f"axes must be two of {list(legal)}, got {list(axes)}")
         for axis, box, dim in zip(self._axis_boxes, self._value_boxes, axes, strict=True):
             axis.value = dim
             box.value = ", ".join(f"{value:g}" for value in axes[dim])
@@ -94,7 +100,8 @@ class SweepView(ipywidgets.VBox):
         long = [dim for dim, field in dataset.FIELDS.items() if len(getattr(spec, field)) > 1]
         if len(long) > 2:
             raise ValueError(f"a sweep has two axes, got several values of each of {long}")
-        axes = [*long, *(dim for dim in dataset.FIELDS if dim not in long)][:2]
+        legal = wanted.dims_of(self._controls.preset.value)
+        axes = [*long, *(dim for dim in legal if dim not in long)][:2]
         self.choose(**{dim: getattr(spec, dataset.FIELDS[dim]) for dim in axes})
 
     def render(self) -> None:
@@ -139,12 +146,11 @@ class SweepView(ipywidgets.VBox):
         return plots.map_grid(self.dataset, *self._axes, title="Sweep.")
 
     def _build(self) -> None:
-        self.rows, self.columns = dropdown("Rows", AXES), dropdown("Columns", AXES)
+        self.rows, self.columns = dropdown("Rows"), dropdown("Columns")
         self.row_values, self.column_values = text_box("Row values"), text_box("Column values")
         self._axis_boxes = self.rows, self.columns
         self._value_boxes = self.row_values, self.column_values
-        for axis, box, dim in zip(self._axis_boxes, self._value_boxes, self._axes, strict=True):
-            axis.value, box.value = dim, self._first_values(dim)
+        for axis, box in zip(self._axis_boxes, self._value_boxes, strict=True):
             axis.observe(partial(self._put_first_values, box), names="value")
             box.observe(lambda _: self.status.attempt(self._announce_size), names="value")
         self.start_button, self.stop_button = button("Start sweep"), button("Stop sweep")
@@ -157,27 +163,41 @@ class SweepView(ipywidgets.VBox):
             (self.start_button, self._start),
             (self.stop_button, self._stop),
             (self.keep_button, lambda: self._keep(self._chosen())),
-            (self.open_button, lambda: self._controls.put(dataset.spec_of(self._chosen()))),
+            (self.open_button, self._open),
         ):
             control.on_click(lambda _, call=call: self.status.attempt(call))
         self.grid.observe(lambda _: self.status.attempt(self._enlarge), names="chosen")
         self._controls.weights.observe(lambda _: self._put_first_weights(), names="value")
+        self._controls.preset.observe(lambda _: self._put_axes(), names="value")
+        self._put_axes()
         row = ipywidgets.HBox
         axes = [self.rows, self.row_values, self.columns, self.column_values]
         run = [row([self.start_button, self.stop_button]), self.status]
         large = [self.image, self.links, row([self.keep_button, self.open_button])]
         self.children = [
-            heading("Sweep over two axes"),
-            parts.side_by_side([("0 1 29em", axes), ("1 1 22em", run)]),
-            parts.side_by_side([("0 1 auto", [self.grid, self.whole_links]), ("1 1 22em", large)]),
+            ipywidgets.VBox(axes, layout=ipywidgets.Layout(max_width="34em")),
+            *run,
+            parts.side_by_side([("0 1 auto", [self.grid, self.whole_links]), ("1 1 18em", large)]),
         ]
+
+    def _put_axes(self) -> None:
+        """Offer the axes that the recipe has, and go on with the first two where one is gone."""
+        legal = wanted.dims_of(self._controls.preset.value)
+        chosen = (self.rows.value, self.columns.value)
+        kept = chosen if set(chosen) <= set(legal) and chosen[0] != chosen[1] else legal[:2]
+        for axis, dim in zip(self._axis_boxes, kept, strict=True):
+            axis.options, axis.value = [(AXES[name], name) for name in legal], dim
+
+    def _open(self) -> None:
+        self._controls.put(wanted.wanted_of(self._chosen()))
 
     def _first_values(self, dim: str) -> str:
         is_relative = self._controls.weights.value == "relative"
         return (FIRST_VALUES | (RELATIVE_VALUES if is_relative else {}))[dim]
 
     def _put_first_values(self, box: ipywidgets.Text, change: dict) -> None:
-        box.value = self._first_values(change["new"])
+        if change["new"]:
+            box.value = self._first_values(change["new"])
 
     def _put_first_weights(self) -> None:
         """Values of weights mean something else now: bring those on an axis to the first ones."""
@@ -193,7 +213,8 @@ class SweepView(ipywidgets.VBox):
             self.status.say(f"{counts[0]} x {counts[1]} maps to optimize.")
 
     def _start(self) -> None:
-        spec, model = self.spec, self._controls.chosen_model
+        asked, model = self.wanted, self._controls.chosen_model
+        spec = asked.spec
         self._axes = rows, columns = self.rows.value, self.columns.value
         self._done: list[xr.Dataset] = []
         with self.grid.hold_sync():
@@ -208,24 +229,24 @@ class SweepView(ipywidgets.VBox):
         self.keep_button.disabled = self.open_button.disabled = True
         self.status.max, self.status.value = len(self.grid.rows) * len(self.grid.columns), 0
         self.status.say(f"Optimizing {self.status.max} maps ...")
-        run = partial(self._run, model, spec, self._axes, self._done)
+        run = partial(self._run, model, asked, self._axes, self._done)
         self._runner.start(self, run)
 
     def _stop(self) -> None:
         if self._runner.is_running_for(self):
             self._runner.stop()
 
-    def _run(self, model, spec: MapSpec, axes, done: list[xr.Dataset], check: Callable) -> None:
+    def _run(self, model, asked: Wanted, axes, done: list[xr.Dataset], check: Callable) -> None:
         rows, _ = axes
         with self.status.announcing():
-            maps = sweeps.optimize_along(model, spec, rows, self._memory, lambda *_: check())
+            maps = wanted.optimize_along(model, asked, rows, self._memory, lambda *_: check())
             check()
             cells = []
             for row in maps:
                 check()
                 done.append(row)
                 cells.append(_cells(row, axes))
-                image = parts.pixels(dataset.select(row))
+                image = parts.pixels(wanted.select(row))
                 with self.grid.hold_sync():
                     self.grid.width = parts.whole_width(image, CELL_WIDTH)
                     self.grid.cells = list(cells)
@@ -234,8 +255,8 @@ class SweepView(ipywidgets.VBox):
                 self.status.value = len(cells) * len(cells[0])
                 check()
             png = self.figure().png()
-            name = f"sweep-{spec.layer}"
-            self.whole_links.value = parts.downloads(name, png, spec.to_toml(), " of the sweep")
+            name = f"sweep-{asked.spec.layer}"
+            self.whole_links.value = parts.downloads(name, png, asked.to_toml(), " of the sweep")
             self.status.say(f"Done: {self.status.value} maps. Choose one to enlarge it.")
 
     def _caption(self) -> str:
@@ -249,7 +270,7 @@ class SweepView(ipywidgets.VBox):
 
     def _chosen(self) -> xr.Dataset:
         i, j = self.grid.chosen
-        return dataset.select(self._done[i], **{self._axes[1]: j})
+        return wanted.select(self._done[i], **{self._axes[1]: j})
 
     def _enlarge(self) -> None:
         if not self.grid.chosen:
@@ -259,7 +280,7 @@ class SweepView(ipywidgets.VBox):
 
 
 def _cells(row: xr.Dataset, axes: tuple[str, str]) -> list[dict]:
-    maps = [dataset.select(row, **{axes[1]: j}) for j in range(row.sizes[axes[1]])]
+    maps = [wanted.select(row, **{axes[1]: j}) for j in range(row.sizes[axes[1]])]
     return [
         {
             "src": parts.data_url(parts.png(parts.pixels(one))),

@@ -1,4 +1,7 @@
+import io
+
 import pytest
+from PIL import Image
 from tiny import tiny_net
 
 from helpers import faces
@@ -28,6 +31,9 @@ def test_the_card_is_of_the_chosen_unit(few_faces):
     assert card.picture.png.startswith(b"\x89PNG")
     assert card.picture.alt == card.figure().alt
     assert "conv unit 1" in card.picture.alt
+    assert card.picture.caption.startswith("Verdict: ")
+    width, _ = Image.open(io.BytesIO(card.picture.png)).size
+    assert width == card.picture.width  # its text is displayed as it is drawn
 
 
 def test_maps_of_other_units_are_there_to_compare_with():

@@ -2,20 +2,28 @@ import ipywidgets
 import pytest
 from tiny import tiny_net
 
+from helpers import maps
+from helpers.maps.optimization import Optimization
 from helpers.maps.spec import MapSpec
 from helpers.panel import sources
-from helpers.panel.controls import Controls
+from helpers.panel.controls import OF_KERAS_VIS, Controls
 from helpers.panel.elements import Number, Status
+from helpers.panel.wanted import Wanted
 
 
 @pytest.fixture
 def build():
     """Make controls, the status they speak to and the list that each move makes longer."""
 
-    def make(models, preprocessing=None, **chosen):
+    def make(models, preprocessing=None, preset="keras_vis", **chosen):
         status, moves = Status(), []
         made = Controls(
-            models, preprocessing, status, lambda: moves.append(made.layer.value), **chosen
+            models,
+            preprocessing,
+            status,
+            lambda: moves.append(made.layer.value),
+            preset=preset,
+            **chosen,
         )
         return made, status, moves
 
@@ -46,7 +54,7 @@ def test_each_change_is_one_move_and_building_is_none(build):
     made.model.value = "many"
     assert moves == ["conv", "out", "conv"]
     made.sign.value = "sad"
-    made.put(MapSpec("out", (1,), steps=7))
+    made.put(Wanted(MapSpec("out", (1,), steps=7)))
     assert moves[3:] == ["conv", "out"]
 
 
@@ -143,7 +151,7 @@ def test_put_moves_the_controls_to_the_first_of_each(build):
         pixels="bounded",
         preprocessing=(-2, 2),
     )
-    made.put(sad)
+    made.put(Wanted(sad))
     one = MapSpec.from_mapping(
         {**{f: getattr(sad, f) for f in sad.__dataclass_fields__}, "units": 2, "tv_weights": 0.5}
     )
@@ -164,7 +172,7 @@ def test_put_of_what_the_model_lacks_changes_nothing(build, spec, words):
     made, _, moves = build(tiny_net(), layer="out", unit=1)
     before = made.spec
     with pytest.raises(ValueError, match=words):
-        made.put(spec)
+        made.put(Wanted(spec))
     assert made.spec == before and moves == []
 
 
@@ -194,7 +202,7 @@ def test_what_is_chosen_must_exist(build):
 def test_every_control_has_a_name_of_its_own(build):
     made, _, _ = build(tiny_net())
     names = [c.name if isinstance(c, Number) else c.description for c in made.children]
-    assert len(names) == 18 and all(names) and len(set(names)) == 18
+    assert len(names) == 19 and all(names) and len(set(names)) == 19
     assert not any(
         getattr(c, "continuous_update", False)
         for c in made.children
@@ -210,9 +218,46 @@ def test_a_spec_that_names_the_panels_own_function_can_be_put_back(build):
     made, _, _ = build(tiny_net(rescale=False), halved)
     own = made.spec
     made.preprocessing.value, made.unit.value = "0..1", 2
-    made.put(MapSpec.from_toml(own.to_toml()))
+    made.put(Wanted.from_toml(own.to_toml()))
     assert made.spec == own and made.spec.preprocessing.call is not None
     assert [label for label, _ in made.preprocessing.options][-1] == "the function halved, as given"
-    stranger = MapSpec.from_toml(own.to_toml().replace("halved", "doubled"))
+    stranger = Wanted.from_toml(own.to_toml().replace("halved", "doubled"))
     with pytest.raises(ValueError, match="preprocessing must be given again"):
         made.put(stranger)
+
+
+def test_a_preset_hides_what_only_keras_vis_has_and_brings_its_own_steps(build):
+    made, _, moves = build(tiny_net(), preset=None)
+    assert (made.preset.value, made.steps.value, made.objective.value) == (
+        "robust",
+        maps.PRESETS["robust"].steps,
+        "pre-activation",
+    )
+    assert all(getattr(made, name).layout.display == "none" for name in OF_KERAS_VIS)
+    assert made.wanted.request == Optimization(
+        maps.Unit("conv", 0, pre_activation=True), preprocessing="0..255"
+    )
+    made.preset.value = "keras_vis"
+    assert moves == ["conv"]
+    assert not any(getattr(made, name).layout.display for name in OF_KERAS_VIS)
+    assert made.wanted.request == MapSpec(
+        "conv", (0,), tv_weights=0.1, lp_weights=0.1, weights="relative", preprocessing="0..255"
+    )
+
+
+def test_what_only_keras_vis_has_chooses_it_and_another_model_is_robust(build, tmp_path):
+    made, *_ = build(tiny_net(), preset=None, tv_weight=0.5)
+    assert (made.preset.value, made.spec.tv_weights) == ("keras_vis", (0.5,))
+    tiny_net(units=4).save(tmp_path / "own.keras")
+    made.path.value = str(tmp_path / "own.keras")
+    assert made.preset.value == "robust"
+    made.preset.value = "keras_vis"
+    assert made.spec.weights == "relative"
+
+
+def test_an_optimization_is_put_back(build):
+    made, *_ = build(tiny_net(), preset="maco", unit=2, seed=5, steps=7)
+    asked = made.wanted
+    made.preset.value, made.unit.value = "keras_vis", 0
+    made.put(Wanted.from_toml(asked.to_toml()))
+    assert made.wanted == asked

@@ -88,6 +88,22 @@ def test_each_control_starts_the_optimization_by_itself(panel, name, value, word
     assert panel.status.text.startswith("Done in")
 
 
+def test_a_model_begins_with_the_robust_map_which_sharpens_as_one_watches():
+    panel = Panel(tiny_net(), steps=25, unit=1)
+    seen = []
+    panel.image.observe(lambda _: seen.append((panel.status.value, panel.image.png)), names="png")
+    panel.render()
+    assert [step for step, _ in seen] == [1, 21, 25] and len({png for _, png in seen}) == 3
+    unit = maps.Unit("conv", 1, pre_activation=True)
+    expected = maps.maximize(tiny_net(), unit, steps=25, progress=False)
+    assert panel.image.png == parts.png(expected["display"].values[0, 0])
+    assert "unit 1, pre-activation\nrobust, seed 0" in panel.image.details
+    toml = panel.toml.value
+    panel.controls.preset.value = "keras_vis"
+    paste(panel, toml)
+    assert panel.image.png == parts.png(expected["display"].values[0, 0])
+
+
 def test_rapid_moves_optimize_only_the_first_begun_and_the_newest(panel, monkeypatch):
     began, let_go = hold(monkeypatch)
     panel.controls.tv_weight.value = 0.5
@@ -262,7 +278,7 @@ def test_a_silent_unit_is_marked_and_nothing_warns(recwarn):
     model = tiny_net()
     kernel, bias = model.get_layer("conv").get_weights()
     model.get_layer("conv").set_weights([kernel * 0, bias])
-    panel = Panel(model, steps=3)
+    panel = Panel(model, preset="keras_vis", steps=3)
     panel.render()
     assert "not raised: no gradient" in panel.image.caption
     assert "no gradient: the regularizers act alone" in panel.image.details
@@ -271,7 +287,9 @@ def test_a_silent_unit_is_marked_and_nothing_warns(recwarn):
 
 def test_a_card_is_cleared_when_another_unit_layer_or_model_is_chosen():
     faces = load_faces("rendered", seed=0, people=2, per_person=2)
-    panel = Panel({"a": tiny_net(), "b": tiny_net(seed=1)}, images=faces, steps=2)
+    panel = Panel(
+        {"a": tiny_net(), "b": tiny_net(seed=1)}, images=faces, preset="keras_vis", steps=2
+    )
     panel.render()
     for control, value, is_cleared in (
         (panel.controls.tv_weight, 3, False),
@@ -287,7 +305,7 @@ def test_a_card_is_cleared_when_another_unit_layer_or_model_is_chosen():
 
 
 def test_a_sweep_of_another_layer_is_marked():
-    panel = Panel(tiny_net(), steps=2)
+    panel = Panel(tiny_net(), preset="keras_vis", steps=2)
     panel.sweep.choose(unit=[0], tv_weight=[1])
     panel.sweep.render()
     panel.controls.layer.value = "out"
@@ -319,3 +337,30 @@ def test_the_notebook_runs_on_a_users_model_and_leaves_images(notebook, chosen, 
     cells = [c for c in nbformat.read(output, as_version=4).cells if c.cell_type == "code"]
     shown = [out for cell in cells for out in cell.outputs if "image/png" in out.get("data", {})]
     assert "HappyMap of conv" in shown[-1].metadata["image/png"]["alt"]
+
+
+def test_the_views_take_turns_and_a_map_of_the_overview_chooses_its_unit():
+    panel = Panel(tiny_net(), preset="keras_vis", steps=2)
+    assert list(panel.tabs.names) == ["Map", "All units", "Why", "Sweep"]
+
+    def seen():
+        return [view for view in (panel.overview, panel.why, panel.sweep) if not hidden(view)]
+
+    assert seen() == []
+    panel.show("All units")
+    assert seen() == [panel.overview]
+    panel.overview.render()
+    panel.overview.tiles.children[0]._handle_custom_msg({"unit": 2}, [])
+    panel.wait()
+    assert panel.tabs.chosen == 0 and seen() == []
+    assert panel.controls.unit.value == 2 and "unit 2" in panel.image.caption
+    assert panel.overview.tiles.children[0].chosen == 2
+    panel.show("Why")
+    panel.why.wait()
+    assert "conv unit 2" in panel.why.heat.caption and panel.why.map.png == panel.image.png
+    with pytest.raises(ValueError, match="name must be one of"):
+        panel.show("Card")
+
+
+def hidden(view) -> bool:
+    return view.layout.display == "none"

@@ -1,6 +1,7 @@
 /** An image with its text alternative, a line under it and details to unfold. Without a `width` it
- * takes the room there is, each of its pixels a square of whole ones. */
-const SHARE_OF_WINDOW = 0.7; // of its height
+ * takes the room there is: each pixel of a small image a square of whole ones, a large one smooth. */
+const SHARE_OF_WINDOW = 0.68; // of its height
+const SMALL = 4; // times that an image fits into the room
 
 function render({ model, el }) {
   const figure = document.createElement("figure");
@@ -13,7 +14,9 @@ function render({ model, el }) {
   summary.textContent = "Numbers";
   fold.append(summary, details);
   caption.append(line, fold);
-  figure.append(image, caption);
+  const frame = document.createElement("div");
+  frame.append(image);
+  figure.append(frame, caption);
   el.classList.add("happymaps", "happymaps-image");
   el.append(figure);
 
@@ -26,17 +29,21 @@ function render({ model, el }) {
     line.textContent = model.get("caption");
     details.textContent = model.get("details");
     fold.hidden = model.get("details") === "";
+    figure.hidden = png.byteLength === 0;
     if (old) URL.revokeObjectURL(old);
   }
   function fit() {
     const width = model.get("width");
-    image.style.imageRendering = width ? "auto" : "pixelated";
-    if (!width && !image.naturalWidth) return;
+    if (!width && (!image.naturalWidth || !el.clientWidth)) return;
     const room = Math.min(
       el.clientWidth / image.naturalWidth,
       (SHARE_OF_WINDOW * window.innerHeight) / image.naturalHeight,
     );
-    image.width = width || Math.max(1, Math.floor(room)) * image.naturalWidth;
+    figure.classList.toggle("happymaps-exact", width > 0);
+    if (width) frame.tabIndex = 0; // it may scroll
+    const isSmall = room >= SMALL;
+    image.style.imageRendering = width || !isSmall ? "auto" : "pixelated";
+    image.width = width || Math.floor((isSmall ? Math.floor(room) : room) * image.naturalWidth);
   }
   const resized = new ResizeObserver(fit);
   resized.observe(el);
