@@ -28,6 +28,7 @@ from helpers.models.preprocessing import (
     from_pixels,
     input_front,
     resolve_preprocessing,
+    without_rescaling,
 )
 from helpers.models.pretrained import ZOO, ZooEntry, zoo
 from helpers.models.receptive_fields import ReceptiveField, receptive_field
@@ -65,5 +66,6 @@ __all__ = [
     "unit_count",
     "weight_digest",
     "with_quick_gradients",
+    "without_rescaling",
     "zoo",
 ]
