@@ -4,7 +4,8 @@ A cut model is one layer that makes the calls of the user's model one by one. So
 shared, no node is added to the user's layers, and no layer is built from its configuration.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -43,6 +44,8 @@ ACTIVATION_OPERATIONS = (
     "Tanh",
 )
 """Class names of Keras's operations that are activation functions."""
+LONGEST_CHAIN = 3
+"""Layers that `fast_layers.quick_call` takes at most."""
 
 
 @dataclass(frozen=True)
@@ -273,14 +276,34 @@ class _Plan:
         for value, example in self.held.items():
             shape = (keras.ops.shape(entering)[0], *example.shape[1:])
             values[value] = keras.ops.broadcast_to(example, shape)
-        for call in self.graph.needed(wanted):
-            quick = fast_layers.quick_call(call.operation) if is_quick and call.node else None
+        for calls, quick in self._steps(wanted, is_quick):
             try:
-                outputs = call.run(values, quick)
+                outputs = calls[0].run(values, quick)
             except Exception as error:
-                raise ValueError(f"{call.path!r}: {in_short(error)}") from error
-            values |= zip(call.outputs, outputs, strict=True)
+                raise ValueError(f"{calls[0].path!r}: {in_short(error)}") from error
+            values |= zip(calls[-1].outputs, outputs, strict=True)
         return values
+
+    def _steps(
+        self, wanted: Sequence[Value], is_quick: bool
+    ) -> Iterator[tuple[tuple[Call, ...], Callable | None]]:
+        """Calls that are made as one, and what makes them: None for a call's own operation."""
+        calls = self.graph.needed(wanted)
+        if not is_quick:
+            yield from (((call,), None) for call in calls)
+            return
+        readers = defaultdict(list)
+        for call in calls:
+            for value in call.inputs:
+                readers[value].append(call)
+        for value in wanted:
+            readers[value].append(None)
+        made = set()
+        for call in calls:
+            if call not in made:
+                chain, quick = _quick_chain(call, readers)
+                made.update(chain)
+                yield chain, quick
 
     def outputs(self, entering, is_quick: bool) -> list:
         """Tensors of what is read."""
@@ -299,6 +322,24 @@ class _Plan:
             else values[reading.value]
             for reading in self.readings
         ]
+
+
+def _quick_chain(
+    call: Call, readers: Mapping[Value, Sequence[Call | None]]
+) -> tuple[tuple[Call, ...], Callable | None]:
+    """The longest chain from a call on that has a quick call; no one else reads what is inside."""
+    chain = [call]
+    while len(chain) < LONGEST_CHAIN and len(chain[-1].outputs) == 1:
+        match readers[chain[-1].outputs[0]]:
+            case [Call() as only]:
+                chain.append(only)
+            case _:
+                break
+    for length in range(len(chain), 0, -1):
+        quick = fast_layers.quick_call(*(one.operation for one in chain[:length]))
+        if quick:
+            return tuple(chain[:length]), quick
+    return (call,), None
 
 
 def in_short(error: Exception, length: int = 110) -> str:

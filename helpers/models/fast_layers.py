@@ -6,35 +6,43 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from helpers.models import relu_gradients, thin_convolution
+from helpers.models.thin_convolution import ThinConvolution
+
 FEW_CHANNELS = 4
 
 
-def quick_call(layer: keras.Operation) -> Callable | None:
-    """What gives the same as calling a layer, with a quick gradient; None where there is none.
+def quick_call(*operations: keras.Operation) -> Callable | None:
+    """What gives the same as calling layers one after the other, with a quick gradient.
 
-    There is one for stride-1 convolutions of at most `FEW_CHANNELS` channels (up to rounding), and
-    for max pooling without padding by strides of the pool's size. Both read the layer's own kernel,
+    There is one for convolutions of at most `FEW_CHANNELS` channels (up to rounding), for max
+    pooling without padding by strides of the pool's size, and for such a convolution of stride 1,
+    with or without a ReLU, and the 2x2 pooling after it in one. They read the layer's own kernel,
     bias and activation function at each call. Only layers of exactly Keras's classes have one.
 
     - Convolution: TensorFlow's own gradient by the image runs at a tenth of the speed of other
-      convolutions: with 1 or 3 channels to write, its kernels have nothing to share. Here it is one
-      matrix product, and one shifted sum for each position of the kernel.
+      convolutions: with 1 or 3 channels to write, its kernels have nothing to share. Here it is
+      machine code made for it (`thin_convolution`); where there is none, for stride 1, one matrix
+      product, and one shifted sum for each position of the kernel.
     - Pooling: TensorFlow has a quick gradient and one that takes half of a step's time, and which
       of them a compiled function gets is up to chance (2.21: oneDNN's is put in only where the
       pooling was rewritten before its gradient).
+
+    Args:
+        *operations: each takes what the one before it gives.
+
+    Returns:
+        A function of a tensor; None where there is none.
     """
-    if not _is_untouched(layer):
+    if not all(_is_untouched(operation) for operation in operations):
         return None
-    if _is_thin(layer):
-        return lambda x, **_: _activated(layer, product(layer, _float32(x), layer.kernel))
-    if (
-        type(layer) is layers.MaxPooling2D
-        and tuple(layer.pool_size) == tuple(layer.strides)
-        and layer.padding == "valid"
-        and layer.data_format == "channels_last"
-        and layer.compute_dtype == "float32"
-    ):
-        return lambda x, **_: _pool(_float32(x), *layer.pool_size)
+    first, *others = operations
+    if others:
+        return _pooled_convolution(*operations)
+    if _is_thin(first):
+        return lambda x, **_: _activated(first, product(first, _float32(x), first.kernel))
+    if _is_pooling(first):
+        return lambda x, **_: _pool(_float32(x), *first.pool_size)
     return None
 
 
@@ -57,8 +65,8 @@ def product(layer: keras.Layer, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """
     if type(layer) is layers.Dense:
         return keras.ops.matmul(x, kernel)
-    if _is_thin(layer):
-        return _convolve(x, tf.convert_to_tensor(kernel), layer.padding.upper())
+    if _is_thin(layer) and None not in x.shape[1:]:
+        return _convolve(x, tf.convert_to_tensor(kernel), layer.strides, layer.padding)
     return layer.convolution_op(x, kernel)
 
 
@@ -72,14 +80,69 @@ def _activated(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
+def _pooled_convolution(conv: keras.Operation, *others: keras.Operation) -> Callable | None:
+    """The quick call of a thin convolution, perhaps a ReLU, and 2x2 pooling."""
+    *between, pool = others
+    if not (_is_thin(conv) and _is_pooling(pool) and tuple(pool.pool_size) == (2, 2)):
+        return None
+    activations = [kind for kind in map(_activation, (conv, *between)) if kind != "linear"]
+    own = ThinConvolution(*conv.kernel.shape, conv.strides, bool(activations), pool=True)
+    if activations not in ([], ["relu"]) or not thin_convolution.is_supported(own):
+        return None
+
+    def one_by_one(x):
+        for operation in (conv, *between, pool):
+            x = (quick_call(operation) or operation)(x)
+        return x
+
+    def in_one(x):
+        bias = conv.bias if conv.use_bias else tf.zeros(own.filters)
+        kernel, bias = tf.convert_to_tensor(conv.kernel), tf.convert_to_tensor(bias)
+        return thin_convolution.convolve(
+            _float32(x), kernel, bias, padding=conv.padding, relu=own.relu, pool=True
+        )
+
+    def call(x, **_):
+        is_seen = own.relu and relu_gradients.is_changed()
+        return one_by_one(x) if is_seen or None in x.shape[1:] else in_one(x)
+
+    return call
+
+
+def _activation(operation: keras.Operation) -> str | None:
+    """The activation function of a convolution or an activation layer, of those known here."""
+    if type(operation) is layers.ReLU:
+        own = operation.max_value, operation.negative_slope, operation.threshold
+        return "relu" if own == (None, 0, 0) else None
+    if type(operation) not in (layers.Conv2D, layers.Activation):
+        return None
+    known = {keras.activations.relu: "relu", keras.activations.linear: "linear", None: "linear"}
+    return next((name for f, name in known.items() if operation.activation is f), None)
+
+
+def _is_pooling(layer: keras.Operation) -> bool:
+    return (
+        type(layer) is layers.MaxPooling2D
+        and tuple(layer.pool_size) == tuple(layer.strides)
+        and layer.padding == "valid"
+        and layer.data_format == "channels_last"
+        and layer.compute_dtype == "float32"
+    )
+
+
 def _is_thin(layer: keras.Operation) -> bool:
     return (
         type(layer) is layers.Conv2D
         and layer.kernel.shape[2] <= FEW_CHANNELS
-        and (layer.strides, layer.dilation_rate, layer.groups) == ((1, 1), (1, 1), 1)
+        and (layer.dilation_rate, layer.groups) == ((1, 1), 1)
         and layer.data_format == "channels_last"
         and layer.compute_dtype == "float32"
+        and (layer.strides == (1, 1) or _has_machine_code(layer.kernel.shape, layer.strides))
     )
+
+
+def _has_machine_code(kernel: tuple[int, ...], strides: tuple[int, int]) -> bool:
+    return thin_convolution.is_supported(ThinConvolution(*kernel, strides, relu=False))
 
 
 def _is_untouched(layer: keras.Operation) -> bool:
@@ -89,9 +152,15 @@ def _is_untouched(layer: keras.Operation) -> bool:
     return not replaced and not is_changed
 
 
-def _convolve(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
-    if None in x.shape[1:]:
-        return tf.nn.conv2d(x, kernel, 1, padding)
+def _convolve(x: tf.Tensor, kernel: tf.Tensor, strides: tuple[int, int], padding: str) -> tf.Tensor:
+    if _has_machine_code(kernel.shape, strides):
+        bias = tf.zeros(kernel.shape[-1])
+        return thin_convolution.convolve(
+            x, kernel, bias, strides=strides, padding=padding, relu=False
+        )
+    padding = padding.upper()
+    if strides != (1, 1):
+        return tf.nn.conv2d(x, kernel, strides, padding)
 
     @tf.custom_gradient
     def convolve(x):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 
 import keras
 import tensorflow as tf
@@ -45,6 +46,14 @@ for _name, _gradient in zip(RELU_GRADIENTS, (_guided, _rectified, _waking), stri
         tf.RegisterGradient(f"HappyMaps_{_name}")(_gradient)
 
 
+_CHANGED: ContextVar[bool] = ContextVar("changed", default=False)
+
+
+def is_changed() -> bool:
+    """Whether what is traced now has another gradient through its ReLUs."""
+    return _CHANGED.get()
+
+
 @contextmanager
 def relu_gradient(kind: str | None) -> Iterator[None]:
     """ReLU and ReLU6 operations that are traced inside have the gradient of that kind.
@@ -60,8 +69,12 @@ def relu_gradient(kind: str | None) -> Iterator[None]:
         return
     name = f"HappyMaps_{kind}"
     graph = tf.compat.v1.get_default_graph()
-    with graph.gradient_override_map({"Relu": name, "Relu6": name}):
-        yield
+    token = _CHANGED.set(True)
+    try:
+        with graph.gradient_override_map({"Relu": name, "Relu6": name}):
+            yield
+    finally:
+        _CHANGED.reset(token)
 
 
 def with_activation(

@@ -8,7 +8,9 @@ from keras import layers
 from tiny import state
 
 from helpers import models
+from helpers.models import thin_convolution
 from helpers.models.fast_layers import quick_call
+from helpers.models.relu_gradients import relu_gradient
 
 
 def gradient(model, x):
@@ -32,6 +34,128 @@ def test_outputs_and_gradients_are_tensorflows(channels, kernel_size, padding):
     x = np.random.default_rng(0).normal(size=(4, 9, 8, channels)).astype("float32")
     np.testing.assert_allclose(thin(x), model(x), atol=1e-6)
     np.testing.assert_allclose(gradient(thin, x), gradient(model, x), atol=1e-5)
+
+
+@pytest.fixture
+def in_one(monkeypatch):
+    """For each convolution run by its own machine code from now on: is a pooling in it?"""
+    seen, convolve = [], thin_convolution.convolve
+
+    def recorded(*args, pool=False, **options):
+        seen.append(pool)
+        return convolve(*args, pool=pool, **options)
+
+    monkeypatch.setattr(thin_convolution, "convolve", recorded)
+    return seen
+
+
+def conv(activation=None, **options):
+    options = {"filters": 8, "kernel_size": 3, "bias_initializer": "ones"} | options
+    return layers.Conv2D(**options, activation=activation, name="conv")
+
+
+def chained(*chain, channels=3):
+    keras.utils.set_random_seed(0)
+    x = pixels = keras.Input((9, 8, channels))
+    for layer in chain:
+        x = layer(x)
+    return keras.Model(pixels, x)
+
+
+def noise(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def check_same(model):
+    """Quick outputs and gradients are the model's own, and nothing of it is changed."""
+    before = state(model)
+    quick = models.with_quick_gradients(model)
+    x = noise(4, *model.input_shape[1:])
+    np.testing.assert_allclose(quick(x), model(x), atol=1e-5)
+    np.testing.assert_allclose(gradient(quick, x), gradient(model, x), atol=1e-5)
+    assert state(model) == before
+
+
+PAIRS = {
+    "relu": lambda: [conv("relu"), layers.MaxPooling2D()],
+    "none": lambda: [conv(), layers.MaxPooling2D()],
+    "no bias": lambda: [conv("relu", use_bias=False), layers.MaxPooling2D()],
+    "same": lambda: [conv("relu", padding="same"), layers.MaxPooling2D()],
+    "layer": lambda: [conv(), layers.ReLU(), layers.MaxPooling2D()],
+    "activation": lambda: [conv(), layers.Activation("relu"), layers.MaxPooling2D()],
+    "between": lambda: [layers.Rescaling(2), conv(), layers.MaxPooling2D(), layers.Conv2D(4, 3)],
+}
+APART = {
+    "elu": lambda: [conv("elu"), layers.MaxPooling2D()],
+    "relu6": lambda: [conv(), layers.ReLU(6), layers.MaxPooling2D()],
+    "leaky": lambda: [conv(), layers.ReLU(negative_slope=0.1), layers.MaxPooling2D()],
+    "pool of 3": lambda: [conv("relu"), layers.MaxPooling2D(3)],
+    "norm": lambda: [conv(), layers.BatchNormalization(), layers.MaxPooling2D()],
+    "strides": lambda: [conv("relu", strides=2), layers.MaxPooling2D()],
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("chain", PAIRS.values(), ids=PAIRS)
+def test_a_first_convolution_and_its_pooling_run_in_one(chain, channels, in_one):
+    check_same(chained(*chain(), channels=channels))
+    assert in_one and all(in_one)
+
+
+@pytest.mark.parametrize("chain", APART.values(), ids=APART)
+def test_another_convolution_and_pooling_run_apart(chain, in_one):
+    check_same(chained(*chain()))
+    assert not any(in_one)
+
+
+@pytest.mark.parametrize("chain", [*PAIRS.values(), *APART.values()], ids=[*PAIRS, *APART])
+def test_layers_give_the_same_where_llvm_is_missing(chain, in_one, monkeypatch):
+    monkeypatch.setattr(thin_convolution, "ir", None)
+    check_same(chained(*chain()))
+    assert not in_one
+
+
+def test_what_others_read_between_convolution_and_pooling_is_there(in_one):
+    first = conv("relu", padding="same")
+    inner = chained(first, layers.MaxPooling2D())
+    both = keras.Model(inner.inputs, [inner.output, first.output])
+    x = noise(4, 9, 8, 3)
+    for ours, own in zip(models.with_quick_gradients(both)([x]), both([x]), strict=True):
+        np.testing.assert_allclose(ours, own, atol=1e-5)
+    twice = layers.Flatten()(layers.UpSampling2D()(inner.output))
+    flat = layers.Flatten()(first.output)
+    check_same(keras.Model(inner.inputs, layers.Concatenate()([twice, flat])))
+    assert not any(in_one)
+
+
+def test_an_open_size_is_left_to_tensorflow_until_it_is_known(in_one):
+    pixels = keras.Input((None, None, 3))
+    model = keras.Model(pixels, layers.MaxPooling2D()(conv("relu")(pixels)))
+    quick = models.with_quick_gradients(model)
+    x = noise(2, 9, 8, 3)
+    still_open = tf.function(quick, input_signature=[tf.TensorSpec((None, None, None, 3))])
+    np.testing.assert_allclose(still_open(x), model(x), atol=1e-5)
+    assert not in_one
+    np.testing.assert_allclose(quick(x), model(x), atol=1e-5)
+    assert in_one == [True]
+
+
+@pytest.mark.parametrize(("kind", "bias"), [("guided", 1), ("rectified", 1), ("waking", -30)])
+def test_another_gradient_through_the_relu_reaches_it(kind, bias):
+    first = conv("relu", bias_initializer=keras.initializers.Constant(bias))
+    model = chained(first, layers.MaxPooling2D())
+
+    def by(kind, model):
+        @tf.function
+        def run(x):
+            with relu_gradient(kind):
+                return tf.gradients(-tf.reduce_sum(tf.sin(model(x))), x)[0]
+
+        return run(tf.constant(noise(4, 9, 8, 3))).numpy()
+
+    quick = by(kind, models.with_quick_gradients(model))
+    np.testing.assert_allclose(quick, by(kind, model), atol=1e-5)
+    assert np.abs(quick - by(None, model)).max() > 0.1
 
 
 @pytest.mark.parametrize("pool_size", [(2, 2), (3, 2), (1, 4)])
