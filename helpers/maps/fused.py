@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.images import display
+from helpers.maps.batches import images_at_once
 from helpers.maps.keras_vis import ActivationMap
 from helpers.maps.objectives import over_positions
 from helpers.maps.parametrizations import PIXEL_RANGE
@@ -26,7 +27,7 @@ from helpers.models.fast_layers import product
 EPSILON = 1e-7
 DECAY = 0.95
 MOST_MAPS = 16
-"""Maps in a batch: enough to keep the cores busy, few enough to stay in the cache."""
+"""Maps in a batch, where memory allows: enough to keep the cores busy, few for the cache."""
 FEWEST_SHARED = 8
 """Maps of one unit from which on that unit alone is computed, where there are other units too."""
 STEPS_PER_CALL = 20
@@ -43,12 +44,14 @@ class Job:
         tv_weight: weight of the total variation.
         lp_weight: weight of the LP norm.
         seed_input: (H, W, C) float32, pixels 0..255.
+        is_silent: nothing raises the unit at its seed input. Silent maps share batches, for speed.
     """
 
     unit: int
     tv_weight: float
     lp_weight: float
     seed_input: np.ndarray
+    is_silent: bool = False
 
 
 class State(NamedTuple):
@@ -93,7 +96,8 @@ def optimize(
         ValueError: a loss is NaN at the seed input.
     """
     can_share = _prepared(network).kernel is not None
-    for numbers, is_shared in _batches(jobs, can_share):
+    most = images_at_once(network, len(jobs), MOST_MAPS)
+    for numbers, is_shared in _batches(jobs, can_share, most):
         chosen = [jobs[i] for i in numbers]
         run = _runner(network, chosen, is_shared, activation_weight, bounded)
         yield from zip(numbers, _optimize_batch(run, chosen, steps, bounded, on_step), strict=True)
@@ -126,21 +130,22 @@ def advance(
     return state, trace.numpy()
 
 
-def _batches(jobs: Sequence[Job], can_share: bool) -> Iterator[tuple[list[int], bool]]:
+def _batches(jobs: Sequence[Job], can_share: bool, most: int) -> Iterator[tuple[list[int], bool]]:
     of_unit = defaultdict(list)
-    for i, job in enumerate(jobs):
-        of_unit[job.unit].append(i)
+    for i in sorted(range(len(jobs)), key=lambda i: jobs[i].is_silent):
+        of_unit[jobs[i].unit].append(i)
     mixed = []
     for numbers in of_unit.values():
         if can_share and (len(of_unit) == 1 or len(numbers) >= FEWEST_SHARED):
-            yield from ((part, True) for part in _parts(numbers))
+            yield from ((part, True) for part in _parts(numbers, most))
         else:
             mixed += numbers
-    yield from ((part, False) for part in _parts(mixed))
+    mixed.sort(key=lambda i: jobs[i].is_silent)
+    yield from ((part, False) for part in _parts(mixed, most))
 
 
-def _parts(numbers: list[int]) -> list[list[int]]:
-    return [numbers[i : i + MOST_MAPS] for i in range(0, len(numbers), MOST_MAPS)]
+def _parts(numbers: list[int], most: int) -> list[list[int]]:
+    return [numbers[i : i + most] for i in range(0, len(numbers), most)]
 
 
 def _runner(network, jobs, is_shared: bool, activation_weight: float, bounded: bool) -> Callable:
@@ -211,7 +216,9 @@ def _prepared(target: keras.Model) -> _Net:
     body, last = before_last(model) or (None, None)
     elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
     if last is None or last.activation not in elementwise:
-        return _Net(_compiled(all_units), None, None, None)
+        return _Net(_compiled(all_units, False), None, None, None)
+
+    is_rectified = last.activation is keras.activations.relu
 
     def one_unit(x, kernel_and_bias):
         kernel, bias = kernel_and_bias
@@ -219,10 +226,12 @@ def _prepared(target: keras.Model) -> _Net:
 
     kernel = tf.convert_to_tensor(last.kernel)
     bias = tf.convert_to_tensor(last.bias) if last.use_bias else tf.zeros(kernel.shape[-1])
-    return _Net(_compiled(all_units), _compiled(one_unit), kernel, bias)
+    return _Net(_compiled(all_units, is_rectified), _compiled(one_unit, is_rectified), kernel, bias)
 
 
-def _compiled(activations: Callable) -> Callable:
+def _compiled(activations: Callable, is_rectified: bool) -> Callable:
+    """The loop of a batch; after a ReLU (`is_rectified`) an activation of 0 has no gradient."""
+
     @tf.function(reduce_retracing=True)
     def run(state, which, weights, scale, steps, bounded):
         traces = tf.TensorArray(tf.float32, size=steps, element_shape=(3, None))
@@ -231,7 +240,15 @@ def _compiled(activations: Callable) -> Callable:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
                 loss = scale * activations(x, which)
-            state, parts = _update(state, tape.gradient(loss, x), loss, weights, bounded)
+            if is_rectified:
+                gradient = tf.cond(
+                    tf.reduce_any(loss != 0),
+                    lambda: tape.gradient(loss, x),  # noqa: B023
+                    lambda: tf.zeros_like(x),  # noqa: B023
+                )
+            else:
+                gradient = tape.gradient(loss, x)
+            state, parts = _update(state, gradient, loss, weights, bounded)
             traces = traces.write(step, parts)
         return state, traces.stack()
 

@@ -242,8 +242,15 @@ def compute(
     tv_weights, lp_weights = _absolute_weights(dataset, target, starts)
 
     positions = list(product(*(range(len(labels)) for labels in grid.values())))
+    is_silent = dataset["gradient_seed"].values == 0
     jobs = [
-        Job(spec.units[at[0]], float(tv_weights[at]), float(lp_weights[at]), starts[at[-1]])
+        Job(
+            spec.units[at[0]],
+            float(tv_weights[at]),
+            float(lp_weights[at]),
+            starts[at[-1]],
+            bool(is_silent[at[0], at[-1]]),
+        )
         for at in positions
     ]
     bar = tqdm(total=len(jobs), desc=f"{spec.sign} maps of {spec.layer}", disable=not progress)

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.maps import transforms as changes
+from helpers.maps.batches import images_at_once
 from helpers.maps.objectives import Objective
 from helpers.maps.optimizers import Optimizer, Slots
 from helpers.maps.parametrizations import Parametrization
@@ -25,7 +26,7 @@ from helpers.models.cutting import Tap
 from helpers.models.relu_gradients import relu_gradient
 
 MOST_MAPS = 16
-"""Maps in a batch: enough to keep the cores busy, few enough to stay in the cache."""
+"""Maps in a batch, where memory allows: enough to keep the cores busy, few for the cache."""
 STEPS_PER_CALL = 20
 LEVEL = 0.9
 """Decay of the running mean of a loss, by which a map no longer rises."""
@@ -155,15 +156,20 @@ def optimize(
     Raises:
         ValueError: a loss is NaN at the seed input.
     """
-    for numbers in batches(jobs):
+    for numbers in batches(jobs, images_at_once(cut, len(jobs), MOST_MAPS)):
         chosen = [jobs[i] for i in numbers]
         loop = loop_of(cut, tuple(taps), chosen[0].recipe)
         made = _optimize_batch(loop, chosen, steps, wake_steps, patience, on_step)
         yield from zip(numbers, made, strict=True)
 
 
-def batches(jobs: Sequence[Job]) -> Iterator[list[int]]:
-    """Numbers of the jobs that run together: one structure, coupled groups undivided."""
+def batches(jobs: Sequence[Job], most: int) -> Iterator[list[int]]:
+    """Numbers of the jobs that run together: one structure, coupled groups undivided.
+
+    Args:
+        jobs: all.
+        most: maps in a batch, but for a group of more.
+    """
     same = defaultdict(list)
     for i, job in enumerate(jobs):
         same[job.recipe].append(i)
@@ -173,7 +179,7 @@ def batches(jobs: Sequence[Job]) -> Iterator[list[int]]:
             whole[jobs[i].group if recipe.form.is_coupled else i].append(i)
         batch = []
         for members in whole.values():
-            if batch and len(batch) + len(members) > MOST_MAPS:
+            if batch and len(batch) + len(members) > most:
                 yield batch
                 batch = []
             batch = batch + members

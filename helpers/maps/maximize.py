@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from helpers.images import display
 from helpers.maps import loop, targets
+from helpers.maps.batches import images_at_once
 from helpers.maps.dataset import empty, put, raised
 from helpers.maps.given import resolve
 from helpers.maps.happy import OnStep, as_expected, image_digest, some, starts_of
@@ -215,7 +216,7 @@ def _measure(maps: xr.Dataset, cut, taps, jobs: list[Job], positions: list[tuple
     """Add the objective, measured on start, raw and displayed map, without transforms."""
     for name in ("activation_seed", "gradient_seed"):
         maps[name] = maps["activation_raw"].copy(deep=True)
-    for numbers in loop.batches(jobs):
+    for numbers in loop.batches(jobs, images_at_once(cut, len(jobs), loop.MOST_MAPS)):
         chosen = [jobs[i] for i in numbers]
         if not all(maps["done"].values[positions[i]] for i in numbers):
             continue

@@ -12,13 +12,14 @@ import tensorflow as tf
 
 from helpers import models
 from helpers.maps import given
+from helpers.maps.batches import images_at_once
 from helpers.maps.objectives import over_positions
 from helpers.maps.spec import MINUS_OTHERS, MapSpec
 from helpers.models import cutting
 from helpers.models.cutting import Tap
 
 MOST_IMAGES = 64
-"""Images measured at once."""
+"""Images measured at once, where memory allows."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ def scores(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """
     shape = network.input_shape[1:]
     flat = images.reshape(-1, *shape).astype("float32", copy=False)
-    parts = [flat[i : i + MOST_IMAGES] for i in range(0, len(flat), MOST_IMAGES)]
+    most = images_at_once(network, len(flat), MOST_IMAGES)
+    parts = [flat[i : i + most] for i in range(0, len(flat), most)]
     measure = _measuring(network)[0]
     measured = np.concatenate([measure(tf.constant(part)) for part in parts])
     return measured.reshape(*images.shape[: -len(shape)], -1)
@@ -146,8 +148,9 @@ def scores_and_gradients(
     measure = _measuring(network)[1]
     pairs = [(unit, i) for unit in units for i in range(len(images))]
     measured = []
-    for first in range(0, len(pairs), MOST_IMAGES):
-        unit, chosen = np.array(pairs[first : first + MOST_IMAGES]).T
+    most = images_at_once(network, len(pairs), MOST_IMAGES)
+    for first in range(0, len(pairs), most):
+        unit, chosen = np.array(pairs[first : first + most]).T
         x = tf.constant(images[chosen], tf.float32)
         measured.append(np.stack(measure(x, tf.constant(unit, tf.int32))))
     activation, gradient = np.concatenate(measured, 1).reshape(2, len(units), len(images))

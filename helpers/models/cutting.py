@@ -197,6 +197,18 @@ def before_last(model: keras.Model) -> tuple[Callable, keras.Layer] | None:
     return last.before_last() if isinstance(last, Cut) else None
 
 
+def activation_bytes(model: keras.Model) -> int:
+    """Bytes of all layers' outputs for one image: what a gradient keeps in memory.
+
+    Args:
+        model: as `with_quick_gradients` takes it.
+    """
+    cuts = [layer for layer in model.layers if isinstance(layer, Cut)]
+    if not cuts:
+        return activation_bytes(with_quick_gradients(model))
+    return sum(cut.activation_bytes((1, *model.input_shape[1:])) for cut in cuts)
+
+
 class Cut(keras.layers.Layer):
     """Makes the calls of a user's model up to its taps."""
 
@@ -217,6 +229,20 @@ class Cut(keras.layers.Layer):
         """The same layer with the calls of `fast_layers`."""
         plan, entered, _ = self.settings()
         return Cut(self.source, plan, entered, is_quick=True)
+
+    def activation_bytes(self, shape: tuple[int, ...]) -> int:
+        """Of pixels of that shape."""
+        plan, entered, _ = self.settings()
+        sizes = []
+
+        def follow(pixels):
+            read = [reading.value for reading in plan.readings]
+            values = plan.values(entered(pixels), read, is_quick=False)
+            sizes.extend((x.shape.num_elements() or 0) * x.dtype.size for x in values.values())
+
+        graph = tf.function(follow, autograph=False)
+        graph.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+        return sum(sizes)
 
     def before_last(self) -> tuple[Callable, keras.Layer] | None:
         """As the function of this name."""

@@ -4,7 +4,7 @@ import pytest
 from keras import layers
 
 from helpers import maps
-from helpers.maps import fused
+from helpers.maps import batches, fused
 from helpers.maps.fused import Job, optimize
 
 
@@ -113,3 +113,46 @@ def test_a_loss_that_is_no_number_is_named():
     bad = [Job(0, 1.0, 10.0, np.full((14, 12, 1), np.nan, "float32"))]
     with pytest.raises(ValueError, match="NaN at the seed input"):
         found_by(target(small_net(1), "conv2d_1"), bad)
+
+
+def net_with_silent_units():
+    """Unit 0 is active where images are bright, 1 nowhere, and 2 below pixel values of 120."""
+    pixels = keras.Input((6, 6, 1))
+    net = keras.Model(pixels, layers.Conv2D(3, 1, activation="relu", name="conv")(pixels))
+    net.layers[-1].set_weights([np.float32([[[[1, -1, -1]]]]), np.float32([0, 0, 120])])
+    return net
+
+
+def silent_jobs(*units):
+    start = 125 + np.random.default_rng(0).random((6, 6, 1)).astype("float32")
+    return [Job(unit, 0.0, 1e4, start, is_silent=unit > 0) for unit in units]
+
+
+@pytest.mark.parametrize("unit", [1, 2])
+def test_a_step_without_any_gradient_is_what_it_is_beside_a_unit_with_one(unit):
+    net = net_with_silent_units()
+    beside_active = found_by(net, silent_jobs(unit, 0), steps=20)[0]
+    beside_silent = found_by(net, silent_jobs(unit, 1), steps=20)[0]
+    np.testing.assert_array_equal(beside_active.loss, beside_silent.loss)
+    np.testing.assert_array_equal(beside_active.raw, beside_silent.raw)
+    activation = -beside_silent.parts["activation"]
+    assert activation[0] == 0 and (activation[-1] > 0) == (unit == 2)
+
+
+def test_silent_maps_share_batches():
+    jobs = silent_jobs(1, 0, 2, 0)
+    order = [i for i, _ in optimize(net_with_silent_units(), jobs, activation_weight=1.0, steps=1)]
+    assert order == [1, 3, 0, 2]
+
+
+def test_maps_of_large_activations_run_in_small_batches(monkeypatch):
+    net = target(small_net(1), "conv2d_2")
+    floats = 14 * 12 + 14 * 12 + 12 * 10 * 8 + 6 * 5 * 8 + 4 * 3 * 6
+    monkeypatch.setattr(batches, "MOST_BYTES", 4 * floats * 3)
+    assert [batches.images_at_once(net, count, 16) for count in (1, 2, 7)] == [1, 3, 3]
+    assert batches.images_at_once(net, 7, 2) == 2
+    by_three = found_by(net, jobs_of(1, 4), steps=10)
+    monkeypatch.setattr(batches, "MOST_BYTES", 1)
+    assert batches.images_at_once(net, 7, 16) == 1
+    for a, b in zip(by_three, found_by(net, jobs_of(1, 4), steps=10), strict=True):
+        np.testing.assert_allclose(a.loss, b.loss, rtol=1e-4, atol=1e-6)
