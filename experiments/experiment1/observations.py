@@ -8,6 +8,7 @@ for. Words (displayed, frame, alone, shows, even, static, pattern, silent) are t
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import keras
@@ -162,10 +163,15 @@ def regularizers_alone(
     They are those of one unit that is 0 for every image (H, W, C), so that nothing else acts on the
     seed's noise.
     """
-    nothing = layers.Conv2D(1, 1, kernel_initializer="zeros", activation="relu", name="nothing")
-    model = keras.Sequential([keras.Input(shape), nothing])
     alone = Grid("nothing", 1, grid.tv_weights, grid.lp_weights, grid.seeds)
-    return maps_of(model, alone, input_range, steps=steps)
+    return maps_of(_nothing(tuple(shape)), alone, input_range, steps=steps)
+
+
+@lru_cache(maxsize=4)
+def _nothing(shape: tuple[int, int, int]) -> keras.Model:
+    """A model of one unit that is 0 for every image (H, W, C)."""
+    unit = layers.Conv2D(1, 1, kernel_initializer="zeros", activation="relu", name="nothing")
+    return keras.Sequential([keras.Input(shape), unit])
 
 
 def mean_face(images: np.ndarray) -> np.ndarray:

@@ -180,7 +180,7 @@ def agreement(judged: Mapping[str, list[dict]]) -> pd.DataFrame:
         for name, trainings in judged.items()
     }
     order = sorted(rows, key=lambda name: -rows[name]["statements that hold"])
-    return pd.DataFrame(rows).T.loc[order].rename_axis("set-up")
+    return pd.DataFrame.from_dict(rows, "index").loc[order].rename_axis("set-up")
 
 
 def nowhere(judged: Mapping[str, list[dict]]) -> list[str]:
