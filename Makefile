@@ -1,29 +1,42 @@
 # Every target makes the environment it needs. PYTHON names the Python (3.11 or newer) to start from.
 PYTHON ?= python3
 BIN := .venv/bin
-MODELS := photos rendered
 EXPERIMENT := experiments/experiment1
 PEERS := tf-keras-vis xplique
-NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
-FOLLOW_UPS = $(wildcard experiments/experiment[2345]/*.ipynb)
+FIRST := $(EXPERIMENT)/visualization_first_pass.ipynb
+NOTEBOOKS := $(addprefix $(EXPERIMENT)/,visualization_conv_layers.ipynb visualization_dense_layers.ipynb visualization_softmax_outputs.ipynb reproduction.ipynb)
+RENDERED := $(filter-out $(EXPERIMENT)/reproduction.ipynb,$(FIRST) $(NOTEBOOKS))
+FOLLOW_UPS = $(wildcard experiments/experiment[23457]/*.ipynb)
 EVERY = $(wildcard experiments/*/*.ipynb notebooks/*.ipynb)
 OUTPUT := experiments/*/output notebooks/output
 RENDER = $(BIN)/python -m helpers.publish.notebooks
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: figures renew experiments test browser share lab train bench format clean
+.PHONY: figures all renew experiments test browser share lab train bench format clean
 
-# A run writes to output/ beside each experiment, which git ignores.
+# The post's figures, the first one before the other maps. A run writes to output/ beside each
+# experiment, which git ignores.
 figures: .venv/made
-	$(BIN)/python -m helpers.sweeps $(EXPERIMENT)/experiment.toml --model $(MODELS)
-	$(RENDER) $(NOTEBOOKS)
-	$(RENDER) $(NOTEBOOKS) --output $(EXPERIMENT)/output/rendered --set net=rendered
+	$(RENDER) $(FIRST)
+	$(BIN)/python -m helpers.sweeps $(EXPERIMENT)/experiment.toml --model photos
+	$(RENDER) $(NOTEBOOKS) $(wildcard experiments/experiment6/*.ipynb)
+	$(LIST)
+
+# The follow-ups too, and what needs no photographs.
+all: figures
+	$(BIN)/python -m helpers.sweeps $(EXPERIMENT)/experiment.toml --model rendered
+	$(RENDER) $(RENDERED) --output $(EXPERIMENT)/output/rendered --set net=rendered
 	$(BIN)/python -m helpers.sweeps experiments/experiment2/experiment.toml --model photos
 	$(BIN)/python -m helpers.sweeps experiments/experiment3/experiment.toml --model photos
 	$(RENDER) $(FOLLOW_UPS)
+	$(BIN)/python -m experiments.experiment6 --gallery
+	$(LIST)
+
+define LIST
 	@echo; echo "Figures:"; find $(OUTPUT) -name '*.png' 2>/dev/null | sort
 	@echo; echo "Pages:"; find $(OUTPUT) -name '*.html' 2>/dev/null | sort
+endef
 
 # Replaces the notebooks and figures that are committed.
 renew: .venv/made

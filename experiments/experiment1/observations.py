@@ -8,6 +8,7 @@ for. Words (displayed, frame, alone, shows, even, static, pattern, silent) are t
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import keras
@@ -109,7 +110,11 @@ def read(path: str | Path = FILE) -> tuple[dict[str, Grid], dict[str, Observatio
 
 
 def maps_of(
-    model: keras.Model, grid: Grid, input_range: tuple[float, float] = (0, 255)
+    model: keras.Model,
+    grid: Grid,
+    input_range: tuple[float, float] = (0, 255),
+    *,
+    steps: int = 200,
 ) -> xr.Dataset:
     """The maps of one grid (unit, tv_weight, lp_weight, seed), as keras-vis makes them.
 
@@ -120,6 +125,7 @@ def maps_of(
         grid: which maps.
         input_range: keras-vis's `input_range`: seed inputs have the mean of its ends and 0.05 of
             its width as standard deviation.
+        steps: of the optimization.
     """
     shape = model.input_shape[1:]
     starts = [seed_input(shape, seed, input_range) for seed in grid.seeds]
@@ -130,6 +136,7 @@ def maps_of(
         tv_weights=grid.tv_weights,
         lp_weights=grid.lp_weights,
         seeds=grid.seeds,
+        steps=steps,
         preprocessing=PIXELS,
         seed_input=np.stack(starts),
         progress=False,
@@ -145,17 +152,26 @@ def seed_input(
 
 
 def regularizers_alone(
-    shape: tuple[int, int, int], grid: Grid, input_range: tuple[float, float] = (0, 255)
+    shape: tuple[int, int, int],
+    grid: Grid,
+    input_range: tuple[float, float] = (0, 255),
+    *,
+    steps: int = 200,
 ) -> xr.Dataset:
     """The maps that the regularizers make alone, at the weights and seeds of a grid.
 
     They are those of one unit that is 0 for every image (H, W, C), so that nothing else acts on the
     seed's noise.
     """
-    nothing = layers.Conv2D(1, 1, kernel_initializer="zeros", activation="relu", name="nothing")
-    model = keras.Sequential([keras.Input(shape), nothing])
     alone = Grid("nothing", 1, grid.tv_weights, grid.lp_weights, grid.seeds)
-    return maps_of(model, alone, input_range)
+    return maps_of(_nothing(tuple(shape)), alone, input_range, steps=steps)
+
+
+@lru_cache(maxsize=4)
+def _nothing(shape: tuple[int, int, int]) -> keras.Model:
+    """A model of one unit that is 0 for every image (H, W, C)."""
+    unit = layers.Conv2D(1, 1, kernel_initializer="zeros", activation="relu", name="nothing")
+    return keras.Sequential([keras.Input(shape), unit])
 
 
 def mean_face(images: np.ndarray) -> np.ndarray:

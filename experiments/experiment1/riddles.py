@@ -23,6 +23,50 @@ Range = tuple[float, float]
 PIXELS: Range = (0, 255)
 
 
+def awake(maps: xr.Dataset) -> list:
+    """Units that have a gradient at one seed input at least, in order; all where none has."""
+    has_gradient = (maps["gradient_seed"] > 0).any("seed")
+    return maps["unit"].values[has_gradient.values | ~has_gradient.any().values].tolist()
+
+
+def over_weights(*maps: xr.Dataset) -> xr.Dataset:
+    """Maps of the same units and seeds at several TV weights as one Dataset, in their order."""
+    return xr.concat(maps, "tv_weight", data_vars="minimal").sortby("tv_weight")
+
+
+def alone(maps: xr.Dataset, *, input_range: Range = PIXELS) -> xr.Dataset:
+    """What the regularizers make alone at the weights and seeds of maps.
+
+    Args:
+        maps: as `happy_maps` returns them.
+        input_range: as `observations.maps_of` takes it.
+    """
+    weights = (tuple(maps[dim].values.tolist()) for dim in ("tv_weight", "lp_weight", "seed"))
+    grid = observations.Grid("nothing", 1, *weights)
+    shape = tuple(maps.sizes[dim] for dim in IMAGE)
+    return observations.regularizers_alone(shape, grid, input_range, steps=int(maps.attrs["steps"]))
+
+
+def look(maps: xr.Dataset, *, input_range: Range = PIXELS) -> xr.Dataset:
+    """`observations.look` at maps beside what the regularizers make alone."""
+    return observations.look(maps, alone(maps, input_range=input_range))
+
+
+def beside_alone(maps: xr.Dataset, alone: xr.Dataset) -> xr.Dataset:
+    """Maps of filters, and under them the regularizers' own, as one Dataset for a figure."""
+    named = [
+        maps.assign_coords(unit=[f"filter {unit}" for unit in maps["unit"].values]),
+        alone.assign_coords(unit=["no filter"]),
+    ]
+    return xr.concat(named, "unit", combine_attrs="drop_conflicts")
+
+
+def periods(maps: xr.Dataset) -> np.ndarray:
+    """Mean period of each map without frame and checkerboard, in pixels."""
+    smooth = observations.without_checkerboard(maps["display"])
+    return observations.mean_period(appearance.without_frame(smooth)).values
+
+
 def difference_from_alone(maps: xr.Dataset, alone: xr.Dataset) -> xr.DataArray:
     """Image 7: how far each raw map is from the regularizers' own, at most over the pixels.
 

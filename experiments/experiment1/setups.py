@@ -121,7 +121,7 @@ def judge_all(
                 continue
             model = models.load_model(file)
             if not setup.rescaling:
-                model = training.without_rescaling(model)
+                model = models.without_rescaling(model)
             maps = folder / f"maps_{name}_{seed}"
             faces = photographs(setup, path)
             evidence = evidence_of(model, faces, grids, setup.input_range, maps)
@@ -180,7 +180,7 @@ def agreement(judged: Mapping[str, list[dict]]) -> pd.DataFrame:
         for name, trainings in judged.items()
     }
     order = sorted(rows, key=lambda name: -rows[name]["statements that hold"])
-    return pd.DataFrame(rows).T.loc[order].rename_axis("set-up")
+    return pd.DataFrame.from_dict(rows, "index").loc[order].rename_axis("set-up")
 
 
 def nowhere(judged: Mapping[str, list[dict]]) -> list[str]:
@@ -215,7 +215,7 @@ def _alone(shape, grid: Grid, input_range) -> xr.Dataset:
 
 
 def _stored(path: Path, make: Callable[[], xr.Dataset]) -> xr.Dataset:
-    if not store.is_whole(path):
+    if not store.is_intact(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         store.save(make(), path)
     return store.load(path)

@@ -1,1 +1,1 @@
-"""Experiment 3: which maps repeat over twenty seeds."""
+"""Experiment 3: which maps repeat over eight seeds."""

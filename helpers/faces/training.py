@@ -45,7 +45,7 @@ class Setup:
         filters: units of each convolution.
         dense: units of each dense layer before the last.
         pixel_range: (low, high): where a Rescaling brings pixels 0..255; (0, 255) for none.
-        rescaling: False: the model is visualised without its Rescaling (`without_rescaling`), as
+        rescaling: False: the model is visualised `models.without_rescaling`, as
             one whose user forgets to rescale; the file keeps it.
         input_range: (low, high), in what the model takes: keras-vis's `input_range` while the model
             is visualised, in which seed inputs lie.
@@ -170,20 +170,6 @@ def build_model(
         else:
             x = layers.Dense(units, "softmax", kernel_initializer=start(), name=name)(x)
     return keras.Model(pixels, x)
-
-
-def without_rescaling(model: keras.Model) -> keras.Model:
-    """The same layers and weights without the Rescaling that the model begins with.
-
-    What it takes is what the Rescaling gave. Kernels are shared with `model`.
-    """
-    start, first, *rest = model.layers
-    if not isinstance(first, layers.Rescaling):
-        raise ValueError(f"model must begin with a Rescaling, got {type(first).__name__}")
-    x = pixels = keras.Input(model.input_shape[1:], name=start.name)
-    for layer in rest:
-        x = layer(x)
-    return keras.Model(pixels, x, name=model.name)
 
 
 def train(

@@ -29,6 +29,7 @@ from helpers.models.preprocessing import (
     from_pixels,
     input_front,
     resolve_preprocessing,
+    without_rescaling,
 )
 from helpers.models.pretrained import ZOO, ZooEntry, zoo
 from helpers.models.receptive_fields import ReceptiveField, receptive_field
@@ -68,5 +69,6 @@ __all__ = [
     "weight_digest",
     "with_change",
     "with_quick_gradients",
+    "without_rescaling",
     "zoo",
 ]

@@ -160,6 +160,24 @@ def from_pixels(model: keras.Model, preprocessing: Preprocessing | None = None) 
     return keras.Model(pixels, whole(input_front(preprocessing)(pixels)), name=model.name)
 
 
+def without_rescaling(model: keras.Model) -> keras.Model:
+    """The same layers and weights without the Rescaling that a model begins with.
+
+    What it takes is what the Rescaling gave: pixels 0..255 that go into it are a scaling forgotten.
+    The layers are shared with `model`.
+
+    Raises:
+        ValueError: the model is no chain of layers that begins with a Rescaling.
+    """
+    start, first, *rest = model.layers
+    if not isinstance(first, keras.layers.Rescaling):
+        raise ValueError(f"model must begin with a Rescaling, got {type(first).__name__}")
+    x = pixels = keras.Input(model.input_shape[1:], name=start.name)
+    for layer in rest:
+        x = layer(x)
+    return keras.Model(pixels, x, name=model.name)
+
+
 def _rescaling(scale, offset) -> keras.layers.Layer:
     return keras.layers.Rescaling(scale, offset, dtype="float32")
 

@@ -6,7 +6,7 @@ PNG, on the model whose weights have the digest in the PNG.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +97,8 @@ def reproduce(
         raise ValueError(f"{figure} cannot be made again: its maps started from a given image")
     if recipe.function not in FUNCTIONS:
         raise ValueError(f"{figure} must be drawn by {sorted(FUNCTIONS)}, got {recipe.function!r}")
-    file = find_model(recipe.weight_digest, [model] if model else _candidates(figure))
-    optimized = _optimize(recipe, models.load_model(file))
+    file, found = find_model(recipe.weight_digest, [model] if model else _candidates(figure))
+    optimized = _optimize(recipe, found)
     again = FUNCTIONS[recipe.function](optimized, **recipe.arguments)
     path = Path(output) if output else figure.with_name(f"{figure.stem}_again.png")
     again.save(path)
@@ -114,17 +114,24 @@ def reproduce(
     )
 
 
-def find_model(digest: str, files: Sequence[str | Path]) -> Path:
-    """Find the file whose model has this digest of weights.
+def find_model(digest: str, files: Sequence[str | Path]) -> tuple[Path, keras.Model]:
+    """Find the file whose model, or that without its Rescaling, has this digest of weights.
 
     Raises:
         ValueError: none of them has it, or one cannot be read.
     """
     for path in files:
-        if models.weight_digest(models.load_model(path)) == digest:
-            return Path(path)
+        for model in _as_it_is_and_bare(models.load_model(path)):
+            if models.weight_digest(model) == digest:
+                return Path(path), model
     tried = ", ".join(map(str, files)) or "no file"
     raise ValueError(f"no model has the figure's weight digest {digest[:12]}...; tried {tried}")
+
+
+def _as_it_is_and_bare(model: keras.Model) -> Iterator[keras.Model]:
+    yield model
+    if isinstance(model.layers[1], keras.layers.Rescaling):
+        yield models.without_rescaling(model)
 
 
 def _candidates(figure: Path) -> list[Path]:

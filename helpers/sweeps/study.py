@@ -32,8 +32,10 @@ class Declaration:
     """A study's TOML file, table by table.
 
     Attributes:
-        models: name -> role -> file beside the TOML file; every model has the role "main". The
-            table may also be called `nets`.
+        models: name -> role -> file beside the TOML file, or a table with the keys `file` and
+            `rescaling`; without rescaling the model is taken without the Rescaling that it begins
+            with (`models.without_rescaling`). Every model has the role "main". The table may also
+            be called `nets`.
         grids: name -> keys of a `MapSpec`, and `model`, the role of the model it is about.
         title: of the study.
         defaults: keys that every grid has unless it says otherwise.
@@ -41,7 +43,7 @@ class Declaration:
         sizes: name -> `at_most` (lists cut to a length) and `set` (keys replaced).
     """
 
-    models: dict[str, dict[str, str]]
+    models: dict[str, dict[str, str | dict]]
     grids: dict[str, dict]
     title: str = ""
     defaults: dict = field(default_factory=dict)
@@ -53,8 +55,8 @@ def read_study(path: str | Path) -> Declaration:
     """Read a study's TOML file.
 
     Raises:
-        ValueError: there is no such file, it is no TOML, a table is missing or unknown, or a model
-            has no "main".
+        ValueError: there is no such file, it is no TOML, a table is missing or unknown, a model
+            has no "main", or a role is no file.
     """
     try:
         content = tomllib.loads(Path(path).read_text())
@@ -71,6 +73,12 @@ def read_study(path: str | Path) -> Declaration:
     for name, roles in content["models"].items():
         if "main" not in roles:
             raise ValueError(f"{path}: [models.{name}] needs the key 'main', got {sorted(roles)}")
+        for role, source in roles.items():
+            if not isinstance(source, str) and set(source) != {"file", "rescaling"}:
+                raise ValueError(
+                    f"{path}: {role} of [models.{name}] must be a file, or a table of the keys"
+                    f" 'file' and 'rescaling', got {source}"
+                )
     return Declaration(**content)
 
 
@@ -112,7 +120,10 @@ class Study:
         role = self._grid(grid).get("model", "main") if grid else "main"
         roles = self.declared.models[self.name]
         _check_declared("model", role, roles)
-        return _load(self.folder / roles[role])
+        source = roles[role]
+        if isinstance(source, str):
+            return _load(self.folder / source)
+        return _load(self.folder / source["file"], source["rescaling"])
 
     def spec(self, grid: str) -> MapSpec:
         """The maps that a grid asks for, cut down to this study's size."""
@@ -235,8 +246,9 @@ def open_results(
 
 
 @cache
-def _load(path: Path) -> keras.Model:
-    return models.load_model(path)
+def _load(path: Path, rescaling: bool = True) -> keras.Model:
+    model = models.load_model(path)
+    return model if rescaling else models.without_rescaling(model)
 
 
 def _check_declared(what: str, name: str, table: dict) -> None:

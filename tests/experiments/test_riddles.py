@@ -3,11 +3,12 @@
 import keras
 import numpy as np
 import pytest
+import xarray as xr
 from keras import layers
 
 from experiments.experiment1 import observations, riddles
 from experiments.experiment1.observations import Grid
-from helpers import maps
+from helpers import maps, plots
 from helpers.faces import training
 from helpers.faces.training import Setup
 from helpers.images import LabelledImages
@@ -48,6 +49,30 @@ def test_image_7_is_the_map_of_the_regularizers_alone():
     assert difference.dims == ("unit", "tv_weight", "lp_weight", "seed")
     assert difference.sel(unit=SILENT).max() < 1e-2
     assert difference.sel(unit=LIGHT).min() > 10
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_maps_beside_those_of_the_regularizers_alone_in_as_many_steps():
+    found = observations.maps_of(planted(), Grid("conv2d_1", 4, (1e-3, 1e-1)), steps=4)
+    alone = riddles.alone(found)
+    assert alone.attrs["steps"] == 4
+    assert riddles.difference_from_alone(found, alone).sel(unit=SILENT).max() < 1e-2
+    assert not riddles.look(found)["shows"].sel(unit=SILENT).any()
+    assert riddles.awake(found) == [LIGHT, EDGE, GRAY]
+    assert riddles.awake(found.sel(unit=[SILENT])) == [SILENT]
+    figure = plots.map_grid(riddles.beside_alone(found.sel(unit=[SILENT, LIGHT]), alone))
+    assert "filter 0, filter 1, no filter" in figure.alt and figure.recipe is None
+    weights = [found.sel(tv_weight=[weight]) for weight in (1e-1, 1e-3)]
+    xr.testing.assert_equal(riddles.over_weights(*weights), found)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_wave_has_its_period():
+    wave = np.sin(2 * np.pi * np.arange(60) / 12)
+    images = np.broadcast_to(127 + 100 * wave[:, None], (60, 60))[None, ..., None]
+    dims = ("unit", "height", "width", "channel")
+    found = riddles.periods(xr.Dataset({"display": (dims, images)}))
+    assert found == pytest.approx([12], rel=0.02)
 
 
 def test_image_5_a_filter_active_everywhere_has_an_even_gradient():

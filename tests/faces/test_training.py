@@ -195,16 +195,6 @@ def test_a_set_up_makes_the_layers_it_says():
     assert raw.layers[1].name == "conv2d_1"
 
 
-def test_without_its_rescaling_a_model_takes_what_it_gave():
-    net = training.build_model(SHAPE, setup=Setup(pixel_range=(0, 1)), seed=0)
-    bare = training.without_rescaling(net)
-    pixels = tiny_faces().images * 255
-    np.testing.assert_allclose(bare(pixels / 255), net(pixels), atol=1e-6)
-    assert models.weight_digest(bare) != "" and len(bare.layers) == len(net.layers) - 1
-    with pytest.raises(ValueError, match="begin with a Rescaling, got Conv2D"):
-        training.without_rescaling(bare)
-
-
 def test_what_a_set_up_may_not_be(tmp_path):
     with pytest.raises(ValueError, match="dropout must have at most 3 shares"):
         Setup(dropout=(0.1, 0.2, 0.3, 0.4))

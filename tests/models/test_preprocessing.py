@@ -207,3 +207,14 @@ def test_standardized_is_checked():
         models.Standardized(0.5, 0)
     with pytest.raises(ValueError, match="per channel, 3 or 1"):
         resolve_preprocessing(begun_with(), models.Standardized((0.1, 0.2), 0.5))
+
+
+def test_without_its_rescaling_a_model_takes_what_it_gave():
+    pixels = keras.Input((6, 7, 3))
+    x = layers.Conv2D(2, 3, name="conv")(layers.Rescaling(1 / 255)(pixels))
+    model = keras.Model(pixels, layers.Dense(2)(layers.Flatten()(x)))
+    bare = models.without_rescaling(model)
+    np.testing.assert_allclose(bare(PIXELS / 255), model(PIXELS), rtol=1e-5, atol=1e-5)
+    assert bare.get_layer("conv") is model.get_layer("conv")
+    with pytest.raises(ValueError, match="begin with a Rescaling, got Conv2D"):
+        models.without_rescaling(bare)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers import maps, plots
+from helpers import maps, models, plots
 from helpers.maps import dataset
 from helpers.maps.provenance import NUMERICS
 from helpers.publish import reproduce
@@ -90,6 +90,17 @@ def test_maps_are_optimized_and_not_read(model, folder, monkeypatch):
     monkeypatch.setattr(maps, "compute", lambda *a: asked.append(a[1]) or compute(*a))
     reproduce.reproduce(folder / "tiny.png")
     assert [(spec.layer, spec.steps) for spec in asked] == [("conv", 5)]
+
+
+def test_maps_of_a_model_without_its_rescaling_are_made_again_from_the_model_s_file(tmp_path):
+    keras.utils.set_random_seed(0)
+    conv = keras.layers.Conv2D(2, 3, name="conv")
+    pixels = keras.Input((8, 6, 1))
+    model = keras.Model(pixels, conv(keras.layers.Rescaling(1 / 255)(pixels)))
+    model.save(tmp_path / "model.keras")
+    plots.map_grid(optimized(models.without_rescaling(model))).save(tmp_path / "bare.png")
+    made = reproduce.reproduce(tmp_path / "bare.png")
+    assert made.model == tmp_path / "model.keras" and made.raw == 0
 
 
 def test_a_model_with_other_weights_is_refused(model, folder, capsys):

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -35,6 +36,12 @@ title = "Outputs"
 [sizes.small]
 at_most = { units = 2, seeds = 1 }
 set = { steps = 1 }
+"""
+
+AS_TRAINED = """
+[grids.conv_as_trained]
+model = "as_trained"
+layer = "conv"
 """
 
 
@@ -199,6 +206,10 @@ def test_a_file_that_is_no_study_is_named(study, tmp_path):
         ("[models.tiny]", r"needs a table \[grids\]"),
         (STUDY.replace("[sizes.", "[size."), r"tables must be of .*got \['size'\]"),
         (STUDY.replace("main =", "other ="), r"\[models.tiny\] needs the key 'main'"),
+        (
+            STUDY.replace('"tiny.keras"', '{ file = "tiny.keras" }'),
+            r"main of \[models.tiny\] must be a file, or a table of .*'rescaling'",
+        ),
     ):
         study.path.write_text(text)
         with pytest.raises(ValueError, match=words):
@@ -209,6 +220,19 @@ def test_the_older_name_of_the_table_of_models_is_read(study):
     before = read_study(study.path)
     study.path.write_text(STUDY.replace("[models.", "[nets."))
     assert read_study(study.path) == before
+
+
+def test_a_role_without_its_rescaling_is_the_same_weights_taking_what_the_rescaling_gave(study):
+    roles = 'main = { file = "tiny.keras", rescaling = false }\nas_trained = "tiny.keras"'
+    text = STUDY.replace('main = "tiny.keras"', roles)
+    of_bare = 'steps = 2\npreprocessing = "0..255"'
+    study.path.write_text(text.replace("steps = 2", of_bare) + AS_TRAINED)
+    bare, whole = study.model("conv"), study.model("conv_as_trained")
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 8, 6, 1))
+    np.testing.assert_allclose(bare(pixels / 255), whole(pixels), atol=1e-5)
+    maps_of = {grid: study.maps(grid, progress=False) for grid in ("conv", "conv_as_trained")}
+    seeds = {grid: made["activation_seed"].mean() for grid, made in maps_of.items()}
+    assert seeds["conv"] > 20 * seeds["conv_as_trained"]
 
 
 def test_the_command_runs_every_grid_of_every_net(study, capsys):
