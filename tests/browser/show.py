@@ -1,15 +1,18 @@
 """Screenshots of the panel and the shared pages for the README, and how fast the panel answers.
 
-`python tests/browser/show.py FOLDER` writes `panel_light.png`, `panel_dark.png`,
-`shared_light.png` and `shared_dark.png` there, and prints the times. Run it when the maps of
-experiment 1 are stored.
+`python tests/browser/show.py FOLDER` writes `panel_light.png`, `panel_dark.png`, `panel_units.png`,
+`panel_why.png`, `shared_light.png` and `shared_dark.png` there, and prints the times. Run it when
+the maps of experiment 1 are stored; with `panel` as a second argument it writes those of the panel
+only, which need none.
 """
 
 import io
+import re
 import sys
 import tempfile
 from pathlib import Path
 
+import nbformat
 import numpy as np
 from install import ROOT
 from lab import PANEL, run_all, running_browser, running_lab, set_theme
@@ -39,18 +42,37 @@ panel => new Promise(resolve => {
 MOVES = 5
 
 
-def main(folder: Path) -> None:
+SHOWN = """
+from helpers import models
+from helpers.panel import Panel
+
+cat = models.find_class("Egyptian cat")
+panel = Panel(models.zoo("EfficientNetLite0"), layer="logits", unit=cat)
+panel.render()
+panel
+"""
+"""The cell whose panel is shown: of a model that everybody has."""
+UNITS_OF, UNITS = "block4c_add (Add, 80 units)", 32
+"""The layer of the overview, and how many small maps to wait for."""
+
+
+def main(folder: Path, what: str = "all") -> None:
     """Write the screenshots into `folder` and print the times."""
     folder.mkdir(parents=True, exist_ok=True)
     with running_browser() as browser, tempfile.TemporaryDirectory() as temporary:
         home, copy = Path(temporary) / "home", Path(temporary) / "copy"
         with running_lab(home, copy) as lab:
-            page = browser.new_page(viewport={"width": 1500, "height": 2300})
+            cells = [nbformat.v4.new_code_cell(SHOWN.strip())]
+            nbformat.write(nbformat.v4.new_notebook(cells=cells), copy / "shown.ipynb")
+            page = browser.new_page(viewport={"width": 1500, "height": 1000})
+            lab.open(page, "shown.ipynb")
+            page.keyboard.press("Control+b")  # the file browser gives its room to the panel
+            run_all(page)
+            _save_views(page, folder)
+            if what == "panel":
+                return
             lab.open(page, "notebooks/explore.ipynb")
             run_all(page)
-            for theme in ("Light", "Dark"):
-                set_theme(page, theme)
-                _save(page.locator(PANEL).first, folder / f"panel_{theme.lower()}.png")
             _print_times(page)
         paths = [*ROOT.glob("experiments/*/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")]
         index = share.share(sorted(paths), Path(temporary) / "pages")
@@ -60,6 +82,23 @@ def main(folder: Path) -> None:
             page.get_by_role("combobox", name="Maps of").select_option(index=2)
             page.wait_for_load_state("networkidle")
             _save(page.locator("main"), folder / f"shared_{scheme}.png")
+
+
+def _save_views(page: Page, folder: Path) -> None:
+    panel = page.locator(PANEL).first
+    for theme in ("Dark", "Light"):
+        set_theme(page, theme)
+        _save(panel, folder / f"panel_{theme.lower()}.png")
+    panel.get_by_role("tab", name="Why").click()
+    panel.get_by_role("combobox", name="Method").select_option("Grad-CAM")
+    expect(panel.get_by_role("img", name=re.compile("^Grad-CAM"))).to_be_visible()
+    expect(panel.get_by_role("status")).to_contain_text("sees its reason")
+    _save(panel, folder / "panel_why.png")
+    panel.get_by_role("combobox", name="Layer").select_option(UNITS_OF)
+    panel.get_by_role("tab", name="All units").click()
+    panel.get_by_role("button", name="Show all units").click()
+    expect(panel.locator(".happymaps-tiles img").nth(UNITS - 1)).to_be_visible()
+    _save(panel, folder / "panel_units.png")
 
 
 def _print_times(page: Page) -> None:
@@ -82,4 +121,4 @@ def _save(element: Locator, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

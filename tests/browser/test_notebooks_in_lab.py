@@ -1,6 +1,7 @@
 """Every notebook runs from first to last cell where people run it, with small parameters."""
 
-import nbformat
+from pathlib import Path
+
 import pytest
 from install import ROOT
 from lab import Lab, run_all
@@ -9,7 +10,6 @@ from playwright.sync_api import Browser
 SMALL = {
     "experiment0_create_dataset": "people, per_person = 8, 4",
     "experiment0_train": "people, per_person, epochs = 8, 4, 1",
-    "explore": "steps, sweep_units, sweep_tv_weights = 5, [2, 3], [1e-3]",
     "your_own_model": "steps, units, tv_weights = 5, [1, 2], [1e-3]",
 }
 """What is added to the cell of parameters; without an entry the size "small" of the experiment."""
@@ -22,11 +22,8 @@ NOTEBOOKS = sorted(
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_a_notebook_runs_from_first_to_last_cell(browser: Browser, lab: Lab, notebook: str):
-    path = lab.folder / notebook
-    content = nbformat.read(path, as_version=4)
-    cell = next(c for c in content.cells if "parameters" in c.metadata.get("tags", []))
-    cell.source += "\n" + SMALL.get(path.stem, 'size, results = "small", "small_results"')
-    nbformat.write(content, path)
+    small = 'size, results = "small", "small_results"'
+    lab.shrink(notebook, SMALL.get(Path(notebook).stem, small))
     page = browser.new_page()
     lab.open(page, notebook)
     run_all(page)

@@ -9,7 +9,8 @@ from lab import MILLISECONDS, PANEL, Lab, run_all, set_theme, violations
 from playwright.sync_api import Browser, Locator, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
-DONE = r"^Done in [\d.]+ s: activation .+ → .+\.$"
+DONE = r"^Done in [\d.]+ s: (pre-)?activation .+ → .+\.$"
+SMALL = "steps, card_people, sweep_units, sweep_tv_weights = 5, 4, [2, 3], [1e-3]"
 TODO = 20
 """Steps of an optimization in these tests, so that it ends soon; NEVER is for one to stop."""
 NEVER = 10_000
@@ -29,6 +30,7 @@ panel => {
 def opened(browser: Browser, lab: Lab) -> Iterator[Page]:
     """`explore.ipynb` after Run All Cells."""
     page = browser.new_page(viewport={"width": 1500, "height": 1400})
+    lab.shrink("notebooks/explore.ipynb", SMALL)
     lab.open(page, "notebooks/explore.ipynb")
     run_all(page)
     panel(page).evaluate(LISTEN)
@@ -88,6 +90,15 @@ def move(page: Page, name: str, value) -> None:
 
 def button(page: Page, name: str) -> Locator:
     return panel(page).get_by_role("button", name=name, exact=True)
+
+
+@contextmanager
+def view(page: Page, name: str) -> Iterator[Locator]:
+    """Turn to a view, which is the only one that is seen, and back to the map afterwards."""
+    panel(page).get_by_role("tab", name=name, exact=True).click()
+    expect(button(page, "Render")).to_be_hidden()
+    yield panel(page)
+    panel(page).get_by_role("tab", name="Map", exact=True).click()
 
 
 def test_after_run_all_the_panel_shows_the_notebooks_map(opened):
@@ -213,33 +224,65 @@ def test_the_map_is_downloaded_as_png_and_toml(page):
 
 
 def test_a_sweep_fills_its_grid_and_a_map_is_enlarged(page):
-    sweep = panel(page)
-    for name, values, says in (
-        ("Row values", "0-1", "^2 x 4 maps to optimize"),
-        ("Column values", "0.001, 0.01, 0.1", "^2 x 3 maps to optimize"),
-    ):
-        with hears(page, says):
-            sweep.get_by_role("textbox", name=name).fill(values)
-            sweep.get_by_role("textbox", name=name).press("Enter")
-    with hears(page, "^Done: 6 maps"):
-        button(page, "Start sweep").click()
-    cells = sweep.locator("table").get_by_role("button")
-    expect(cells).to_have_count(6)
-    chosen = sweep.get_by_role("button", name=re.compile("unit 1, TV 0.01: .+ → .+"))
-    chosen.click()
-    expect(chosen).to_have_attribute("aria-pressed", "true")
-    large = sweep.get_by_role("img", name=re.compile("HappyMap of conv2d_3 unit 1:.*TV 0.01,"))
-    expect(large).to_be_visible()
-    chosen.focus()
-    page.keyboard.press("ArrowRight")
-    expect(sweep.get_by_role("button", name=re.compile("unit 1, TV 0.1:"))).to_be_focused()
+    with view(page, "Sweep") as sweep:
+        for name, values, says in (
+            ("Row values", "0-1", "^2 x 1 maps to optimize"),
+            ("Column values", "0.001, 0.01, 0.1", "^2 x 3 maps to optimize"),
+        ):
+            with hears(page, says):
+                sweep.get_by_role("textbox", name=name).fill(values)
+                sweep.get_by_role("textbox", name=name).press("Enter")
+        with hears(page, "^Done: 6 maps"):
+            button(page, "Start sweep").click()
+        cells = sweep.locator("table").get_by_role("button")
+        expect(cells).to_have_count(6)
+        chosen = sweep.get_by_role("button", name=re.compile("unit 1, TV 0.01: .+ → .+"))
+        chosen.click()
+        expect(chosen).to_have_attribute("aria-pressed", "true")
+        large = sweep.get_by_role("img", name=re.compile("HappyMap of conv2d_3 unit 1:.*TV 0.01,"))
+        expect(large).to_be_visible()
+        chosen.focus()
+        page.keyboard.press("ArrowRight")
+        expect(sweep.get_by_role("button", name=re.compile("unit 1, TV 0.1:"))).to_be_focused()
 
 
 def test_a_sweep_that_cannot_be_is_announced_in_words(page):
-    rows = panel(page).get_by_role("textbox", name="Row values")
-    with hears(page, "^Error: units of conv2d_3 must be integers 0 to 63, got 999"):
-        rows.fill("0, 999")
-        rows.press("Enter")
-    sweep = panel(page).get_by_role("status").nth(-1)
-    button(page, "Start sweep").click()
-    expect(sweep).to_have_text(re.compile("^Error: units of conv2d_3 must be integers 0 to 63"))
+    with view(page, "Sweep") as sweep:
+        rows = sweep.get_by_role("textbox", name="Row values")
+        with hears(page, "^Error: units of conv2d_3 must be integers 0 to 63, got 999"):
+            rows.fill("0, 999")
+            rows.press("Enter")
+        button(page, "Start sweep").click()
+        text = re.compile("^Error: units of conv2d_3 must be integers 0 to 63")
+        expect(sweep.get_by_role("status")).to_have_text(text)
+
+
+def test_all_units_fill_in_and_one_is_chosen(page):
+    with view(page, "All units") as overview:
+        with hears(page, "^Done: 64 units of conv2d_3"):
+            button(page, "Show all units").click()
+        with hears(page, DONE):
+            overview.get_by_role("button", name=re.compile("^unit 9: .+ → ")).click()
+    expect(box(page, "Unit")).to_have_value("9")
+    expect(image(page)).to_have_attribute("alt", re.compile("unit 9: .*→"))
+
+
+def test_why_shows_image_heatmap_and_map_side_by_side(page, axe):
+    with hears(page, "sees its reason"), view(page, "Why") as why:
+        images = why.get_by_role("img")
+        expect(images).to_have_count(3)
+        boxes = [image.bounding_box() for image in images.all()]
+        assert len({round(box["y"]) for box in boxes}) == 1
+        assert len({round(box["width"]) for box in boxes}) == 1
+        expect(images.nth(1)).to_have_attribute("alt", re.compile("SmoothGrad of conv2d_3 unit 9"))
+        expect(images.nth(2)).to_have_attribute("alt", re.compile("HappyMap of conv2d_3 unit 9"))
+        assert violations(page, axe, PANEL) == []
+
+
+def test_a_recipe_hides_what_plays_no_part_in_it(page):
+    expect(box(page, "TV weight")).to_be_visible()
+    panel(page).get_by_role("combobox", name="Recipe").select_option("robust")
+    expect(box(page, "TV weight")).to_be_hidden()
+    expect(image(page)).to_have_attribute("alt", re.compile("robust, seed 0; step 1 of"))
+    width = image(page).evaluate("image => image.width / image.closest('figure').clientWidth")
+    assert width > 0.6
