@@ -11,7 +11,7 @@ def of_recipes(made: xr.Dataset, *, title: str) -> Gallery:
     """One row for each objective, one image for each recipe; from `side_by_side.optimize`."""
     rows = {}
     for objective in made["objective"].values:
-        row = made.sel(objective=objective).dropna("recipe", subset=["activation_display"])
+        row = made.sel(objective=objective)
         words = [
             f"{recipe}\nactivation {reached:.3g}"
             for recipe, reached in zip(

@@ -31,14 +31,12 @@ class Row:
         model: the model.
         objectives: name -> what is maximised.
         features: layer by which the distance to natural images is measured.
-        recipes: some of `RECIPES`.
     """
 
     name: str
     model: keras.Model
     objectives: Mapping[str, maps.Objective]
     features: str
-    recipes: tuple[str, ...] = tuple(RECIPES)
 
 
 def optimize(rows: Sequence[Row], *, seed: int = 0, steps: int | None = None) -> xr.Dataset:
@@ -47,7 +45,7 @@ def optimize(rows: Sequence[Row], *, seed: int = 0, steps: int | None = None) ->
     Returns:
         Over (objective, recipe): `activation_seed`, `activation_display`, `high_frequency_share`
         and `distance` to the photographs of scikit-image; `display`, an object array of images
-        (H, W, C), pixels 0..255. NaN where a row lacks the recipe.
+        (H, W, C), pixels 0..255.
     """
     parts = []
     for row in rows:
@@ -55,8 +53,7 @@ def optimize(rows: Sequence[Row], *, seed: int = 0, steps: int | None = None) ->
         shape = row.model.input_shape[1:]
         features = Forward(cutting.at_layer(row.model, row.features))
         references = features(fit(as_pixels(photographs(shape[:2]).images), shape))
-        for recipe in row.recipes:
-            preset, regularizers = RECIPES[recipe]
+        for recipe, (preset, regularizers) in RECIPES.items():
             made = maps.maximize(
                 row.model,
                 list(row.objectives.values()),
@@ -86,7 +83,7 @@ def optimize(rows: Sequence[Row], *, seed: int = 0, steps: int | None = None) ->
                 xr.Dataset({k: (dims, v[:, None]) for k, v in values.items()}, coordinates)
             )
         parts.append(xr.concat(by_recipe, "recipe"))
-    return xr.concat(parts, "objective", join="outer").sel(recipe=list(RECIPES))
+    return xr.concat(parts, "objective")
 
 
 def table(made: xr.Dataset) -> pd.DataFrame:
@@ -98,4 +95,4 @@ def table(made: xr.Dataset) -> pd.DataFrame:
         "distance": "distance to photographs",
     }
     frame = made[list(names)].to_dataframe().rename(columns=names)
-    return frame.loc[made["objective"].values].dropna(how="all")
+    return frame.loc[made["objective"].values]
