@@ -32,7 +32,7 @@ class LayerReport:
 
     Attributes:
         happy: HappyMaps, one TV and LP weight.
-        sad: SadMaps of the same units, or None.
+        sad: SadMaps of the same units or some of them, or None.
         pixels: (N, H, W, C), 0..255, the images at the size of the model's input.
         field: receptive field of the layer's neurons.
         responses: what the units do on the images, by the objective of the HappyMaps.

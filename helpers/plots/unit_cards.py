@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import xarray as xr
 from matplotlib.patches import Rectangle
 
 from helpers.maps import dataset
@@ -34,7 +35,7 @@ def unit_card(report: LayerReport, unit: int) -> MapFigure:
     the maps' activations marked; verdict, appearance class, census.
 
     Args:
-        report: from `measures.report_layer`.
+        report: from `measures.report_layer`; its SadMaps may be of some units only.
         unit: one of its units.
 
     Raises:
@@ -185,9 +186,10 @@ def _draw_maps(figure, report: LayerReport, unit: int) -> None:
     axes = figure.subplots(2, COLUMNS, squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
-    named = {"HappyMaps": report.happy, "SadMaps": report.sad}
-    named = {name: maps for name, maps in named.items() if maps is not None}
-    for line, (name, maps) in zip(axes, named.items(), strict=False):
+    named = (("HappyMaps", report.happy), ("SadMaps", report.sad))
+    for line, (name, maps) in zip(axes, named, strict=True):
+        if not _has(maps, unit):
+            continue
         maps_of_unit = one_weight(maps).sel(unit=unit)
         for i in range(min(COLUMNS, maps_of_unit.sizes["seed"])):
             cell = maps_of_unit.isel(seed=i)
@@ -199,6 +201,10 @@ def _draw_maps(figure, report: LayerReport, unit: int) -> None:
             suffix = f", facet {facet}" if facet else ""
             line[i].set_title(f"seed {cell['seed'].item()}{suffix}", fontsize=7, pad=2)
         line[0].set_ylabel(f"{name}\n({maps.attrs['objective']})", fontsize=7)
+
+
+def _has(maps: xr.Dataset | None, unit: int) -> bool:
+    return maps is not None and unit in maps["unit"].values
 
 
 def _draw_images(figure, report: LayerReport, unit: int) -> None:
@@ -243,7 +249,7 @@ def _draw_histogram(axis, report: LayerReport, unit: int) -> None:
     marked = [("HappyMap", report.happy, HAPPY), ("SadMap", report.sad, SAD)]
     drawn = [values]
     for name, maps, colour in marked:
-        if maps is None or maps.attrs["objective"] != objective:
+        if not _has(maps, unit) or maps.attrs["objective"] != objective:
             continue
         for which, words, style in (("raw", "raw", "-"), ("display", "displayed", ":")):
             marks = maps[f"activation_{which}"].sel(unit=unit).values.ravel()

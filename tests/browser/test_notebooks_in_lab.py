@@ -10,6 +10,10 @@ from playwright.sync_api import Browser
 SMALL = {
     "experiment0_create_dataset": "people, per_person = 8, 4",
     "experiment0_train": "people, per_person, epochs = 8, 4, 1",
+    "experiment7_where_it_looks": (
+        "people, per_person, per_group, units, steps, photo_steps = 4, 8, 2, 3, 2, 2\n"
+        "photo_names = photo_names[:2]"
+    ),
     "your_own_model": "steps, units, tv_weights = 5, [1, 2], [1e-3]",
 }
 """What is added to the cell of parameters; without an entry the size "small" of the experiment."""

@@ -81,8 +81,9 @@ def test_a_dead_unit_has_a_card_and_a_layer_may_lack_sad_maps():
     said = texts(card)
     assert "it looks at: nowhere" in card.alt
     assert "no map" in said and "dead, zero at every position" in said and "nan" not in said
-    alone = dataclasses.replace(REPORT, sad=None)
-    assert "SadMap" not in texts(plots.unit_card(alone, EDGE))
+    for sad in (None, REPORT.sad.sel(unit=[TWIN])):
+        alone = dataclasses.replace(REPORT, sad=sad)
+        assert "SadMap" not in texts(plots.unit_card(alone, EDGE))
 
 
 def test_a_card_of_no_unit_is_refused():
