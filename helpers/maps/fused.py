@@ -1,11 +1,10 @@
 """The batched engine: many maps in one compiled loop, by keras-vis's maths.
 
 Every map has its own objective, weights, RMSprop cache and best image, and none of them reads
-another's: the batch changes the speed only. The network runs as TensorFlow's own convolutions, the
-update of the images as one XLA kernel.
+another's: the batch changes the speed only. Of the last layer each map's own unit is computed. The
+update of the images is one XLA kernel.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,14 +21,12 @@ from helpers.maps.objectives import over_positions
 from helpers.maps.parametrizations import PIXEL_RANGE
 from helpers.maps.regularizers import lp_norm, total_variation
 from helpers.models import before_last, with_quick_gradients
-from helpers.models.fast_layers import product
+from helpers.models.fast_layers import own_product
 
 EPSILON = 1e-7
 DECAY = 0.95
 MOST_MAPS = 16
 """Maps in a batch, where memory allows: enough to keep the cores busy, few for the cache."""
-FEWEST_SHARED = 8
-"""Maps of one unit from which on that unit alone is computed, where there are other units too."""
 STEPS_PER_CALL = 20
 ELEMENTWISE = ("linear", "relu", "elu", "selu", "sigmoid", "tanh", "softplus", "gelu", "silu")
 """Activation functions by which each unit follows from itself alone (softmax does not)."""
@@ -84,7 +81,7 @@ def optimize(
     Args:
         network: takes pixels (N, H, W, C), ends at the layer (N, ..., units). What is compiled for
             it is kept for the next call.
-        jobs: the maps; those that share a unit run together.
+        jobs: the maps.
         activation_weight: below 0 the activation is minimised.
         steps: gradient steps.
         bounded: keep every pixel in 0..255 after each step, and the map in whole pixel values, so
@@ -95,11 +92,11 @@ def optimize(
     Raises:
         ValueError: a loss is NaN at the seed input.
     """
-    can_share = _prepared(network).kernel is not None
     most = images_at_once(network, len(jobs), MOST_MAPS)
-    for numbers, is_shared in _batches(jobs, can_share, most):
+    order = sorted(range(len(jobs)), key=lambda i: jobs[i].is_silent)
+    for numbers in (order[first : first + most] for first in range(0, len(order), most)):
         chosen = [jobs[i] for i in numbers]
-        run = _runner(network, chosen, is_shared, activation_weight, bounded)
+        run = _runner(network, chosen, activation_weight, bounded)
         yield from zip(numbers, _optimize_batch(run, chosen, steps, bounded, on_step), strict=True)
 
 
@@ -124,42 +121,18 @@ def advance(
         The state after the steps, and the parts of the loss before each (steps, 3, N), weighted:
         activation, LP norm, total variation.
     """
-    is_alone = len({job.unit for job in jobs}) == 1 and _prepared(network).kernel is not None
-    run = _runner(network, jobs, is_alone, activation_weight, bounded)
+    run = _runner(network, jobs, activation_weight, bounded)
     state, trace = run(state, steps)
     return state, trace.numpy()
 
 
-def _batches(jobs: Sequence[Job], can_share: bool, most: int) -> Iterator[tuple[list[int], bool]]:
-    of_unit = defaultdict(list)
-    for i in sorted(range(len(jobs)), key=lambda i: jobs[i].is_silent):
-        of_unit[jobs[i].unit].append(i)
-    mixed = []
-    for numbers in of_unit.values():
-        if can_share and (len(of_unit) == 1 or len(numbers) >= FEWEST_SHARED):
-            yield from ((part, True) for part in _parts(numbers, most))
-        else:
-            mixed += numbers
-    mixed.sort(key=lambda i: jobs[i].is_silent)
-    yield from ((part, False) for part in _parts(mixed, most))
-
-
-def _parts(numbers: list[int], most: int) -> list[list[int]]:
-    return [numbers[i : i + most] for i in range(0, len(numbers), most)]
-
-
-def _runner(network, jobs, is_shared: bool, activation_weight: float, bounded: bool) -> Callable:
+def _runner(network, jobs, activation_weight: float, bounded: bool) -> Callable:
     """`(state, steps)` to the state after them and the parts of the loss."""
-    net = _prepared(network)
+    prepared = _prepared(network)
     weights = tf.constant([[job.lp_weight, job.tv_weight] for job in jobs], tf.float32)
     scale = tf.constant(-activation_weight, tf.float32)
-    if is_shared:
-        unit = jobs[0].unit
-        which = net.kernel[..., unit : unit + 1], net.bias[unit : unit + 1]
-    else:
-        which = tf.constant([job.unit for job in jobs])
-    run = net.run_shared if is_shared else net.run
-    return lambda state, steps: run(
+    which = prepared.which(tf.constant([job.unit for job in jobs]))
+    return lambda state, steps: prepared.run(
         state, which, weights, scale, tf.constant(steps), tf.constant(bounded)
     )
 
@@ -196,18 +169,22 @@ def displayed(images: np.ndarray, bounded: bool) -> tuple[np.ndarray, np.ndarray
 
 
 @dataclass(frozen=True)
-class _Net:
-    """A network made ready: all units at once, and where it can be, one unit alone."""
+class _Prepared:
+    """A network made ready.
 
+    Attributes:
+        which: units (N,) to what `run` takes for them.
+        run: `(state, which, weights, scale, steps, bounded)` to the state and the parts.
+    """
+
+    which: Callable
     run: Callable
-    run_shared: Callable | None
-    kernel: tf.Tensor | None
-    bias: tf.Tensor | None
 
 
 @lru_cache(maxsize=8)
-def _prepared(target: keras.Model) -> _Net:
-    model = with_quick_gradients(target)
+def _prepared(network: keras.Model) -> _Prepared:
+    """Compute for each map its own unit alone, where that can be; else all units."""
+    model = with_quick_gradients(network)
 
     def all_units(x, units):
         means = over_positions(model(x, training=False))
@@ -216,17 +193,25 @@ def _prepared(target: keras.Model) -> _Net:
     body, last = before_last(model) or (None, None)
     elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
     if last is None or last.activation not in elementwise:
-        return _Net(_compiled(all_units, False), None, None, None)
+        return _Prepared(lambda units: units, _compiled(all_units, is_rectified=False))
+
+    kernels = tf.convert_to_tensor(last.kernel)
+    biases = tf.convert_to_tensor(last.bias) if last.use_bias else tf.zeros(kernels.shape[-1])
+
+    def which(units):
+        return units, tf.stack([kernels[..., unit] for unit in units]), tf.gather(biases, units)
+
+    def own_unit(x, chosen):
+        units, own_kernels, own_biases = chosen
+        inputs = tf.cast(body(x), tf.float32)
+        if None in inputs.shape[1:]:
+            return all_units(x, units)
+        outputs = own_product(last, inputs, own_kernels)
+        outputs += tf.reshape(own_biases, (-1, *[1] * (len(outputs.shape) - 1)))
+        return over_positions(last.activation(outputs)[..., None])[:, 0]
 
     is_rectified = last.activation is keras.activations.relu
-
-    def one_unit(x, kernel_and_bias):
-        kernel, bias = kernel_and_bias
-        return over_positions(last.activation(product(last, body(x), kernel) + bias))[:, 0]
-
-    kernel = tf.convert_to_tensor(last.kernel)
-    bias = tf.convert_to_tensor(last.bias) if last.use_bias else tf.zeros(kernel.shape[-1])
-    return _Net(_compiled(all_units, is_rectified), _compiled(one_unit, is_rectified), kernel, bias)
+    return _Prepared(which, _compiled(own_unit, is_rectified))
 
 
 def _compiled(activations: Callable, is_rectified: bool) -> Callable:

@@ -196,7 +196,7 @@ def before_last(model: keras.Model) -> tuple[Callable, keras.Layer] | None:
 
     Returns:
         What gives the layer's input for pixels, and the layer, whose `kernel`, `bias` and
-        `activation` give the output (see `fast_layers.product`); else None.
+        `activation` give the output (see `fast_layers.own_product`); else None.
     """
     last = model.layers[-1]
     return last.before_last() if isinstance(last, Cut) else None

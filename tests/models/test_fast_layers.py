@@ -9,7 +9,7 @@ from tiny import state
 
 from helpers import models
 from helpers.models import thin_convolution
-from helpers.models.fast_layers import quick_call
+from helpers.models.fast_layers import own_product, quick_call
 from helpers.models.relu_gradients import relu_gradient
 
 
@@ -256,3 +256,37 @@ def test_the_last_plain_layer_can_be_taken_off():
     np.testing.assert_allclose(last(body(x)), cut(x), rtol=1e-5, atol=1e-6)
     two = models.cut_at(model, [models.Tap("a"), models.Tap("b")], preprocessing="0..1")
     assert models.before_last(two) is None
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("moves", [{}, {"strides": (2, 3)}, {"dilation_rate": (2, 3)}], ids=str)
+@pytest.mark.parametrize("kernel_size", [(3, 3), (2, 5), (1, 1), (4, 1)])
+@pytest.mark.parametrize("size", [(12, 15), (13, 14)])
+def test_one_kernel_for_each_image_gives_its_channel_and_gradient(
+    size, kernel_size, moves, padding
+):
+    keras.utils.set_random_seed(0)
+    layer = layers.Conv2D(4, kernel_size, padding=padding, use_bias=False, **moves)
+    check_own_products(layer, noise(3, *size, 6))
+
+
+@pytest.mark.parametrize("shape", [(3, 6), (3, 5, 6)])
+def test_one_column_for_each_example_gives_its_output_and_gradient(shape):
+    keras.utils.set_random_seed(0)
+    check_own_products(layers.Dense(4, use_bias=False), noise(*shape))
+
+
+def check_own_products(layer, x):
+    layer.build(x.shape)
+    units = [2, 0, 2]
+    kernels = tf.stack([layer.kernel[..., unit] for unit in units])
+
+    def chosen(x):
+        return tf.gather(layer(x), units, axis=-1, batch_dims=1)
+
+    def own(x):
+        return own_product(layer, x, kernels)
+
+    np.testing.assert_allclose(own(tf.constant(x)), chosen(x), atol=1e-5)
+    usual = tf.function(lambda x: tf.gradients(tf.reduce_sum(tf.sin(chosen(x))), x)[0])
+    np.testing.assert_allclose(gradient(own, x), usual(tf.constant(x)), atol=1e-5)
