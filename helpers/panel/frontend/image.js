@@ -30,6 +30,7 @@ function render({ model, el }) {
     details.textContent = model.get("details");
     fold.hidden = model.get("details") === "";
     figure.hidden = png.byteLength === 0;
+    figure.classList.toggle("happymaps-stale", model.get("is_stale"));
     if (old) URL.revokeObjectURL(old);
   }
   function fit() {
