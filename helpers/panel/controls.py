@@ -68,7 +68,8 @@ class Controls(ipywidgets.VBox):
 
         Args:
             given: the models, as `helpers.panel.Panel` takes them.
-            preprocessing: what the models expect; None to read it from each.
+            preprocessing: what the given models expect; None to read it from each, as it is read
+                from those that are opened later.
             status: where errors are announced.
             moved: called after each change of what the controls ask for.
             layer: name of a layer of the first model; None for its first layer with units.
@@ -100,6 +101,7 @@ class Controls(ipywidgets.VBox):
             for model in self._models.values():
                 resolve_preprocessing(model, preprocessing, held=self._inputs)
         self._given, self._status, self._moved = preprocessing, status, moved
+        self._is_given_for = set(self._models)
         self._is_held = True
         self._build()
         self._choose_model()
@@ -280,7 +282,8 @@ class Controls(ipywidgets.VBox):
         except ValueError:
             first = "choose: the model does not state it"
         self.preprocessing.options = [(first, sources.INFERRED), *sources.INPUTS]
-        self._put_preprocessing(sources.INFERRED if self._given is None else self._given)
+        is_given = self._given is not None and self.model.value in self._is_given_for
+        self._put_preprocessing(self._given if is_given else sources.INFERRED)
 
     def _choose_layer(self) -> None:
         last = models.unit_count(self.chosen_model, self.layer.value) - 1

@@ -51,6 +51,7 @@ class ImageView(anywidget.AnyWidget):
         alt: the image in words.
         caption: a line under it.
         details: further lines, unfolded on demand; empty for none.
+        is_stale: the image is of something else than what is chosen now, and is dimmed.
         width: of the image on the page, in CSS pixels; 0 to take the room there is, each pixel of
             a small image a square of whole ones.
     """
@@ -60,12 +61,14 @@ class ImageView(anywidget.AnyWidget):
     alt = traitlets.Unicode().tag(sync=True)
     caption = traitlets.Unicode().tag(sync=True)
     details = traitlets.Unicode().tag(sync=True)
+    is_stale = traitlets.Bool(False).tag(sync=True)
     width = traitlets.Int(0).tag(sync=True)
 
     def clear(self) -> None:
         """Show no image."""
         with self.hold_sync():
             self.png, self.alt, self.caption, self.details = b"", "", "", ""
+            self.is_stale = False
 
 
 class Grid(anywidget.AnyWidget):

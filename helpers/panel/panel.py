@@ -74,7 +74,8 @@ class Panel(ipywidgets.VBox):
 
         Args:
             models: a Keras model, the path of one, or several under their names.
-            preprocessing: what the models expect, as `maps.happy_maps` takes it.
+            preprocessing: what the models expect, as `maps.happy_maps` takes it; of those that are
+                opened later it is read.
             images: labelled images to judge units by; with them the panel draws unit cards.
             layer: name of a layer of the first model; None for its first layer with units.
             unit: number of the unit.
@@ -154,6 +155,16 @@ class Panel(ipywidgets.VBox):
     def wait(self) -> None:
         """Wait until the optimization that was started last has ended, however it did."""
         self._runner.wait()
+
+    def show(self, name: str) -> None:
+        """Turn to a view by the name of its tab: "Map", "All units", "Why", "Sweep", "Unit card".
+
+        Raises:
+            ValueError: there is no such view.
+        """
+        if name not in self._views:
+            raise ValueError(f"name must be one of {list(self._views)}, got {name!r}")
+        self.tabs.chosen = list(self._views).index(name)
 
     def keep(self) -> None:
         """Put the finished map into the strip.
@@ -247,16 +258,6 @@ class Panel(ipywidgets.VBox):
         )
         self.children = [parts.side_by_side(columns)]
 
-    def show(self, name: str) -> None:
-        """Turn to a view by the name of its tab: "Map", "All units", "Why", "Sweep", "Unit card".
-
-        Raises:
-            ValueError: there is no such view.
-        """
-        if name not in self._views:
-            raise ValueError(f"name must be one of {list(self._views)}, got {name!r}")
-        self.tabs.chosen = list(self._views).index(name)
-
     def _show_view(self) -> None:
         for i, view in enumerate(self._views.values()):
             view.layout.display = "" if i == self.tabs.chosen else "none"
@@ -275,22 +276,27 @@ class Panel(ipywidgets.VBox):
     def _start(self) -> None:
         self._runner.cancel(self)
         self._last = None
+        self._follow()
         model, wanted = self.controls.chosen_model, self.controls.wanted
         spec = wanted.spec
         self._show_spec()
         self.status.max, self.status.value = spec.steps, 0
         self.status.say("Optimizing ...")
         self._runner.start(self, partial(self._optimize, model, wanted))
-        self._follow((self.controls.model.value, spec.layer, *spec.units))
 
-    def _follow(self, subject: tuple) -> None:
-        """Clear the card, and mark the sweep, where they are of another model, layer or unit."""
+    def _follow(self) -> None:
+        """Clear or mark what is of another model, layer or unit than the controls now say."""
+        controls = self.controls
+        subject = controls.model.value, controls.layer.value, controls.unit.value
         self.sweep.follow()
         self.overview.follow()
         self.why.follow()
-        if self.card and self._subject and subject != self._subject:
-            self.card.picture.clear()
-            self.card.status.say("No card of this unit yet.")
+        if self._subject and subject != self._subject:
+            self.image.is_stale = bool(self.image.png)
+            self.links.value = ""
+            if self.card:
+                self.card.picture.clear()
+                self.card.status.say("No card of this unit yet.")
         self._subject = subject
 
     def _optimize(self, model: keras.Model, wanted: Wanted, check: Callable[[], None]) -> None:

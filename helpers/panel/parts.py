@@ -142,6 +142,7 @@ def fill(view: ImageView, image: np.ndarray, text: str, more: str = "") -> None:
         view.png = png(image)
         view.alt = "; ".join([*text.splitlines(), *more.splitlines()])
         view.caption, view.details = text, more
+        view.is_stale = False
 
 
 def show(view: ImageView, links: ipywidgets.HTML, dataset: xr.Dataset, of: str = "") -> None:

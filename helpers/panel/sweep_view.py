@@ -124,7 +124,8 @@ class SweepView(ipywidgets.VBox):
     def follow(self) -> None:
         """Mark the maps where the controls now ask for another model, layer or unit."""
         if self._done:
-            self.grid.is_stale = self._subject != self._subject_of(self._axes)
+            is_stale = self._subject != self._subject_of(self._axes)
+            self.grid.is_stale = self.image.is_stale = is_stale
 
     @property
     def dataset(self) -> xr.Dataset:

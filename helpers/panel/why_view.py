@@ -81,7 +81,7 @@ class WhyView(ipywidgets.VBox):
         self.method = dropdown("Method", list(METHODS))
         self.status = Status(name="Progress of the heatmap")
         self.photo, self.heat, self.map = ImageView(), ImageView(), ImageView()
-        for name in ("png", "alt", "caption"):
+        for name in ("png", "alt", "caption", "is_stale"):
             traitlets.dlink((map_view, name), (self.map, name))
         if given is None:
             self.source.value = FIRST_PHOTOGRAPH
@@ -189,10 +189,17 @@ def why(
         method: a name in `METHODS`.
 
     Raises:
-        ValueError: the model takes no image of one or three channels, or the method does not apply.
+        ValueError: the model takes no image of one or three channels, or has no size of its own;
+            or the method does not apply.
     """
     spec = wanted.spec
-    shape = models.image_shape(model, held=dict(spec.held or ()))
+    try:
+        shape = models.image_shape(model, held=dict(spec.held or ()))
+    except ValueError as error:
+        raise ValueError(
+            "model must have an image size of its own to be explained: heatmaps are made at that"
+            " size only"
+        ) from error
     if len(shape) != 3 or shape[-1] not in (1, 3):
         raise ValueError(
             f"layer must follow from a gray or RGB image to be explained on one, got input {shape}"

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 from install import ROOT
-from lab import PANEL, run_all, running_browser, running_lab, set_theme
+from lab import MILLISECONDS, PANEL, run_all, running_browser, running_lab, set_theme
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
@@ -52,6 +52,7 @@ panel.render()
 panel
 """
 """The cell whose panel is shown: of a model that everybody has."""
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 UNITS_OF, UNITS = "block4c_add (Add, 80 units)", 32
 """The layer of the overview, and how many small maps to wait for."""
 
@@ -63,7 +64,8 @@ def main(folder: Path, what: str = "all") -> None:
         home, copy = Path(temporary) / "home", Path(temporary) / "copy"
         with running_lab(home, copy) as lab:
             cells = [nbformat.v4.new_code_cell(SHOWN.strip())]
-            nbformat.write(nbformat.v4.new_notebook(cells=cells), copy / "shown.ipynb")
+            shown = nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
+            nbformat.write(shown, copy / "shown.ipynb")
             page = browser.new_page(viewport={"width": 1500, "height": 1000})
             lab.open(page, "shown.ipynb")
             page.keyboard.press("Control+b")  # the file browser gives its room to the panel
@@ -97,7 +99,9 @@ def _save_views(page: Page, folder: Path) -> None:
     panel.get_by_role("combobox", name="Layer").select_option(UNITS_OF)
     panel.get_by_role("tab", name="All units").click()
     panel.get_by_role("button", name="Show all units").click()
-    expect(panel.locator(".happymaps-tiles img").nth(UNITS - 1)).to_be_visible()
+    expect(panel.locator(".happymaps-tiles img").nth(UNITS - 1)).to_be_visible(
+        timeout=5 * MILLISECONDS
+    )
     _save(panel, folder / "panel_units.png")
 
 
@@ -116,7 +120,7 @@ def _print_times(page: Page) -> None:
 def _save(element: Locator, path: Path) -> None:
     """Write a screenshot of an element in at most 256 colours."""
     screenshot = Image.open(io.BytesIO(element.screenshot())).convert("RGB")
-    screenshot.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    screenshot.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
     print(f"{path}: {path.stat().st_size / 1e3:.0f} kB")
 
 

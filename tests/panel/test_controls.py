@@ -187,6 +187,16 @@ def test_a_path_adds_a_model_and_a_wrong_one_is_announced(build, tmp_path):
     assert (made.model.value, made.unit.max, moves) == (saved, 3, ["conv"])
 
 
+def test_what_is_given_for_one_model_is_not_taken_for_one_that_is_opened_later(build, tmp_path):
+    made, *_ = build(tiny_net(rescale=False), "0..1")
+    tiny_net(units=4, rescale=False).save(tmp_path / "own.keras")
+    made.path.value = str(tmp_path / "own.keras")
+    with pytest.raises(ValueError, match="choose under Input"):
+        _ = made.spec
+    made.model.value = "tiny"
+    assert made.spec.preprocessing == "0..1"
+
+
 def test_a_sad_map_is_chosen_with_an_objective_that_it_can_have(build):
     made, _, _ = build(tiny_net(), sign="sad")
     assert made.spec.objective == "pre-activation"

@@ -304,13 +304,27 @@ def test_a_card_is_cleared_when_another_unit_layer_or_model_is_chosen():
         assert (panel.card.picture.alt == "") == is_cleared
 
 
+def test_a_map_of_another_layer_is_dimmed_until_there_is_one_of_this():
+    panel = Panel({"a": tiny_net(), "b": tiny_net(rescale=False)}, preset="keras_vis", steps=2)
+    panel.render()
+    dimmed = []
+    panel.image.observe(lambda change: dimmed.append(change["new"]), names="is_stale")
+    panel.controls.layer.value = "out"
+    panel.wait()
+    assert dimmed == [True, False]
+    panel.controls.model.value = "b"  # which does not say what it expects
+    panel.wait()
+    assert "choose under Input" in panel.status.text
+    assert panel.image.is_stale and panel.links.value == ""
+
+
 def test_a_sweep_of_another_layer_is_marked():
     panel = Panel(tiny_net(), preset="keras_vis", steps=2)
     panel.sweep.choose(unit=[0], tv_weight=[1])
     panel.sweep.render()
     panel.controls.layer.value = "out"
     panel.wait()
-    assert panel.sweep.grid.is_stale
+    assert panel.sweep.grid.is_stale and panel.sweep.image.is_stale
 
 
 def test_every_name_is_there_once(panel):

@@ -1,6 +1,6 @@
 /** An image with its text alternative, a line under it and details to unfold. Without a `width` it
  * takes the room there is: each pixel of a small image a square of whole ones, a large one smooth. */
-const SHARE_OF_WINDOW = 0.68; // of its height
+const SHARE_OF_WINDOW = 0.62; // of its height
 const SMALL = 4; // times that an image fits into the room
 
 function render({ model, el }) {
@@ -30,6 +30,7 @@ function render({ model, el }) {
     details.textContent = model.get("details");
     fold.hidden = model.get("details") === "";
     figure.hidden = png.byteLength === 0;
+    figure.classList.toggle("happymaps-stale", model.get("is_stale"));
     if (old) URL.revokeObjectURL(old);
   }
   function fit() {

@@ -1,4 +1,4 @@
-/** A live region that stays in the page, and a progress bar. */
+/** A live region that stays in the page, and a progress bar while something is under way. */
 function render({ model, el }) {
   const bar = document.createElement("progress");
   const text = document.createElement("div");
@@ -10,6 +10,8 @@ function render({ model, el }) {
     bar.setAttribute("aria-label", model.get("name"));
     bar.max = model.get("max");
     bar.value = model.get("value");
+    const isUnderWay = bar.value > 0 && bar.value < bar.max;
+    bar.style.visibility = isUnderWay ? "visible" : "hidden";
     text.classList.toggle("happymaps-error", model.get("is_error"));
     if (text.textContent !== model.get("text")) text.textContent = model.get("text");
   }
