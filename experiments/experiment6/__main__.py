@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from experiments.experiment6 import figures, judged, strip
 from helpers import maps, models
+from helpers.faces.dataset import load_faces
 from helpers.sweeps import store
 
 HERE = Path(__file__).parent
@@ -36,12 +37,13 @@ def gallery(path: Path) -> None:
 def measured() -> xr.Dataset:
     """Judge the maps of every training, each once; the parts are kept in `results/`."""
     results, seeds = HERE / "results", judged.WEIGHTS_SEEDS
+    faces = load_faces("rendered", seed=0).by_pose()
     trainings = [
-        judged.trained(seed, results / f"training{seed}.keras")
+        judged.trained(faces, seed, results / f"training{seed}.keras")
         for seed in tqdm(seeds, desc="trainings")
     ]
     path = results / "architecture.keras"
-    architecture = judged.trained(0, path, judged.OTHER_ARCHITECTURE)
+    architecture = judged.trained(faces, 0, path, judged.OTHER_ARCHITECTURE)
     parts = []
     for seed, own in zip(tqdm(seeds, desc="judged"), trainings, strict=True):
         path = results / f"training{seed}.nc"

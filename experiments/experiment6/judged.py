@@ -49,12 +49,11 @@ class Training:
         return float((chosen == self.unknown.labels).mean())
 
 
-def trained(seed: int, path: Path, setup: Setup = POST) -> Training:
-    """Train on the rendered faces' four poses, from other weights and on other people by seed.
+def trained(faces: Faces, seed: int, path: Path, setup: Setup = POST) -> Training:
+    """Train on faces labelled by pose, from other weights and on other people by seed.
 
     A model that is at `path` is read; otherwise it is kept there.
     """
-    faces = dataset.load_faces("rendered", seed=0).by_pose()
     known, unknown = dataset.split_by_person(faces, seed=seed)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

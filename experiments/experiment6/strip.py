@@ -12,10 +12,12 @@ from helpers.models.forward import Forward
 
 DEPTHS = (
     "stem_activation",
+    "block1a_project_bn",
     "block2b_add",
     "block3b_add",
     "block4c_add",
     "block5c_add",
+    "block6d_add",
     "logits",
 )
 CANDIDATES, SIZE, STEPS = 12, 112, 48
