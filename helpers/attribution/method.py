@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 
@@ -27,6 +27,9 @@ REDUCTIONS = {
     "none": lambda values, axis: values,
 }
 """What becomes of a heatmap's channels."""
+SCALE = 2.0**10
+"""On the way back scores are so many times as large, so that float16 layers do not round small
+gradients away (Micikevicius et al. 2018, 1710.03740, section 3.2); float32 stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,10 @@ def gradient_of(scores: tf.Tensor, by: tf.Tensor) -> tf.Tensor:
     Raises:
         ValueError: the scores do not depend on it.
     """
-    (gradient,) = tf.gradients(scores, by)
+    (gradient,) = tf.gradients(SCALE * scores, by)
     if gradient is None:
         raise ValueError("targets must depend on the image and on the method's layer, one does not")
-    return tf.cast(gradient, tf.float32)
+    return tf.cast(gradient, tf.float32) / SCALE
 
 
 @dataclass(frozen=True)
@@ -271,11 +274,8 @@ def stacked(objectives: Sequence[Objective]) -> tuple:
 
 @lru_cache(maxsize=16)
 def _compiled(method: Method, scorer: Scorer) -> Callable:
-    @tf.function(autograph=False, reduce_retracing=True)
-    def run(images, numbers):
-        return method.heat(scorer, images, numbers)
-
-    return run
+    run = partial(method.heat, scorer)  # TensorFlow warns of many functions of one code object
+    return tf.function(run, autograph=False, reduce_retracing=True)
 
 
 @lru_cache(maxsize=8)

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.maps.keras_2 import keras_2_names
+from helpers.models.graph import output_in
 from helpers.models.relu_gradients import with_activation
 
 PARTS = {"ActivationMax Loss": "activation", "L-6.0 Norm Loss": "lp_norm", "TV(2.0) Loss": "tv"}
@@ -38,9 +39,9 @@ def _modify_model_backprop(model: SimpleNamespace, backprop_modifier: str) -> Si
     It sets the activations of all layers but the first, saves the model, and loads it again where
     the ReLUs' gradients are overridden; here the graph is rebuilt around the same weights.
     """
-    rebuilt, layers = with_activation(model.whole, tf.nn.relu, model.layers[1:])
+    rebuilt, layers = with_activation(model.whole, tf.nn.relu, model.whole.layers[1:])
     rebuilt.inputs[0].relu_gradient = backprop_modifier
-    return SimpleNamespace(input=rebuilt.inputs[0], layers=layers)
+    return SimpleNamespace(input=rebuilt.inputs[0], layers=_as_called(rebuilt, layers))
 
 
 _backend.modify_model_backprop = _modify_model_backprop
@@ -317,7 +318,20 @@ def visualize_cam(
 
 def _for_keras_vis(model: keras.Model) -> SimpleNamespace:
     """What keras-vis asks of a model; `whole` is for `_modify_model_backprop`."""
-    return SimpleNamespace(input=model.inputs[0], layers=model.layers, whole=model)
+    layers = _as_called(model, model.layers)
+    return SimpleNamespace(input=model.inputs[0], layers=layers, whole=model)
+
+
+def _as_called(
+    model: keras.Model, layers: list[keras.Layer]
+) -> list[keras.Layer | SimpleNamespace]:
+    """The layers; a nested model with its output in `model`, not that in its own graph."""
+    return [
+        SimpleNamespace(name=layer.name, output=output_in(model, layer))
+        if isinstance(layer, keras.Model)
+        else layer
+        for layer in layers
+    ]
 
 
 def _check_target(model, layer_idx, filter_indices, backprop_modifier) -> list[int] | None:

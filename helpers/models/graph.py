@@ -286,6 +286,16 @@ def _ordered(function, arguments) -> list:
     return keras.tree.flatten(given)
 
 
+def output_in(model: keras.Model, layer: keras.Layer) -> keras.KerasTensor:
+    """The output of a layer where a built model first calls it.
+
+    `layer.output` is that of its first call in any model, of a Functional model that of its own
+    graph.
+    """
+    nodes = {id(node) for nodes in _function(model)._nodes_by_depth.values() for node in nodes}
+    return next(node for node in layer._inbound_nodes if id(node) in nodes).outputs[0]
+
+
 def _function(layer) -> keras.Model | None:
     """The Functional model that a layer runs, None where its `call` is its own."""
     if type(layer).call is keras.Sequential.call:

@@ -342,6 +342,23 @@ def test_a_change_of_weights_is_seen():
     np.testing.assert_allclose(after.heatmap, 2 * before.heatmap, rtol=1e-4)
 
 
+def test_small_gradients_survive_float16():
+    """dS/dx of a mean over 64 x 64 positions is 1e-6, below what float16 resolves."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        x = keras.Input((64, 64, 1))
+        y = keras.layers.Conv2D(1, 1, name="conv")(keras.layers.Rescaling(1 / 255)(x))
+        model = keras.Model(x, y)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.get_layer("conv").set_weights([np.full((1, 1, 1, 1), 0.7), np.zeros(1)])
+    image = np.full((64, 64, 1), 100.0)
+    for method in (attribution.Saliency(), attribution.IntegratedGradients(steps=2)):
+        made = attribution.attribute(method, model, image, Unit("conv", 0))
+        expected = 0.7 / 255 / 64**2 * (100 if "Integrated" in str(method) else 1)
+        np.testing.assert_allclose(made.heatmap[0, 0], expected, rtol=3e-3)
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_another_dtype_policy_gives_about_the_same_in_float32(policy):
     exact = looking_net()

@@ -538,6 +538,40 @@ def test_cam_finds_the_convolution_or_pooling_that_the_package_finds():
         assert seen[-1] == (1, *shape, 2)
 
 
+@pytest.mark.parametrize("modifier", MODIFIERS)
+def test_a_nested_model_is_a_layer_like_others(modifier):
+    def layers():
+        convolutions = [keras.layers.Conv2D(units, 3, activation="relu") for units in (3, 2)]
+        return convolutions, [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+
+    def nested_in(form):
+        (first, second), last = layers()
+        x, pixels = keras.Input((8, 8, 1)), keras.Input((8, 8, 1))
+        base = keras.Model(x, second(first(x)))
+        if form == "sequential":
+            return keras.Sequential([pixels, base, *last])
+        return keras.Model(pixels, last[1](last[0](base(pixels))))
+
+    keras.utils.set_random_seed(0)
+    flat = keras.Sequential([keras.Input((8, 8, 1)), *sum(layers(), [])])
+    image = pictures((8, 8, 1))
+    for form, at in (("functional", 1), ("sequential", 0)):
+        model = nested_in(form)
+        model.set_weights(flat.get_weights())
+        for nested, expected in (
+            (
+                keras_vis.visualize_cam(model, at + 2, 1, image, at, modifier),
+                keras_vis.visualize_cam(flat, 3, 1, image, 1, modifier),
+            ),
+            (
+                keras_vis.visualize_saliency(model, at, 1, image, modifier),
+                keras_vis.visualize_saliency(flat, 1, 1, image, modifier),
+            ),
+        ):
+            assert np.ptp(expected) > 0
+            np.testing.assert_array_equal(nested, expected)
+
+
 def test_a_modifier_reaches_the_relus_inside_a_nested_model_and_of_a_lambda():
     inner = keras.Sequential(
         [keras.Input((4,)), keras.layers.Dense(4, activation="relu"), keras.layers.ReLU(6)]
