@@ -1,13 +1,14 @@
 """Trains the candidate set-ups of the post's network and judges their maps by its statements.
 
 `python -m experiments.experiment1.setups --path PHOTOGRAPHS` does what is not done yet: it trains
-the set-ups of `setups.toml`, makes the maps that `observations.toml` asks for, and writes
-`setups.json`. Models and maps stay in `results/setups`.
+the set-ups of `setups.toml`, makes the maps that `observations.toml` asks for, and adds what is
+missing to `setups.json`; without that file all is judged anew. Models and maps stay in
+`results/setups`.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -102,47 +103,51 @@ def evidence_of(
     return Evidence(maps, looks, *means)
 
 
-def judge_all(
-    setups: Mapping[str, Setup], path: str | Path, folder: Path, seeds: Sequence[int] = SEEDS
-) -> dict[str, list[dict]]:
-    """The numbers of every observation, for each training of each set-up whose model is there.
+def judge(
+    setups: Mapping[str, Setup], name: str, seed: int, path: str | Path, folder: Path
+) -> dict:
+    """The numbers of every observation for one training of a set-up.
 
     Returns:
-        By set-up, for each training its `seed`, `accuracy` on unseen people (0..1), `silent` (share
-        of the silent units of each layer) and `numbers` by observation.
+        Its `seed`, `accuracy` on unseen people (0..1), `silent` (share of the silent units of each
+        layer) and `numbers` by observation.
     """
     grids, statements = observations.read()
-    judged = {}
-    for name, setup in setups.items():
-        judged[name] = []
-        for seed in seeds:
-            file = model_file(setups, name, seed, folder)
-            if not file.exists():
-                continue
-            model = models.load_model(file)
-            if not setup.rescaling:
-                model = models.without_rescaling(model)
-            maps = folder / f"maps_{name}_{seed}"
-            faces = photographs(setup, path)
-            evidence = evidence_of(model, faces, grids, setup.input_range, maps)
-            record = json.loads(file.with_suffix(".json").read_text())
-            judged[name].append(
-                {
-                    "seed": seed,
-                    "accuracy": record["accuracy_on_unseen_people"],
-                    "silent": {
-                        grid: float(looks["silent"].mean())
-                        for grid, looks in evidence.looks.items()
-                        if not grid.endswith("_lp")
-                    },
-                    "numbers": observations.evaluate(evidence, statements),
-                }
-            )
-    return judged
+    setup, file = setups[name], model_file(setups, name, seed, folder)
+    model = models.load_model(file)
+    if not setup.rescaling:
+        model = models.without_rescaling(model)
+    faces = photographs(setup, path)
+    maps = folder / f"maps_{name}_{seed}"
+    evidence = evidence_of(model, faces, grids, setup.input_range, maps)
+    record = json.loads(file.with_suffix(".json").read_text())
+    return {
+        "seed": seed,
+        "accuracy": record["accuracy_on_unseen_people"],
+        "silent": {
+            grid: float(looks["silent"].mean())
+            for grid, looks in evidence.looks.items()
+            if not grid.endswith("_lp")
+        },
+        "numbers": observations.evaluate(evidence, statements),
+    }
+
+
+def judge_missing(
+    judged: dict[str, list[dict]], setups: Mapping[str, Setup], path: str | Path, folder: Path
+) -> Iterator[dict[str, list[dict]]]:
+    """Add every training that is not judged yet, by set-up and seed; give all after each."""
+    for name in setups:
+        for seed in SEEDS:
+            known = judged.setdefault(name, [])
+            if seed not in {training["seed"] for training in known}:
+                known.append(judge(setups, name, seed, path, folder))
+                known.sort(key=lambda training: training["seed"])
+                yield judged
 
 
 def read_judged(path: str | Path = FOLDER / "setups.json") -> dict[str, list[dict]]:
-    """What `judge_all` returned, from the file that `main` wrote."""
+    """What `judge_missing` gave, from the file that `main` wrote."""
     return json.loads(Path(path).read_text())
 
 
@@ -201,9 +206,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = {name: setups[name] for name in options.setups or setups}
     folder = FOLDER / "results" / "setups"
     train_all(chosen, options.path, folder)
-    judged = judge_all(chosen, options.path, folder)
-    with files.atomic_write(FOLDER / "setups.json") as part:
-        part.write_text(json.dumps(judged, indent=1) + "\n")
+    file = FOLDER / "setups.json"
+    judged = read_judged(file) if file.exists() else {}
+    for more in judge_missing(judged, chosen, options.path, folder):
+        with files.atomic_write(file) as part:
+            part.write_text(json.dumps(more, indent=1) + "\n")
     with pd.option_context("display.width", 200, "display.max_columns", None):
         print(table(judged))
         print(agreement(judged))

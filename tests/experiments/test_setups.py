@@ -66,3 +66,17 @@ def test_the_table_counts_what_holds():
     assert statements["complements"].post not in missing
     cells = setups.table(made)
     assert cells.loc[statements["blue"].post].tolist() == ["5.00 yes", "4.00 no"]
+
+
+def test_what_is_judged_is_not_judged_again(monkeypatch, tmp_path):
+    asked = []
+
+    def judge(declared, name, seed, path, folder):
+        asked.append((name, seed))
+        return {"seed": seed}
+
+    monkeypatch.setattr(setups, "judge", judge)
+    both = {"first": Setup(), "second": Setup()}
+    *_, last = setups.judge_missing({"first": [{"seed": 1}]}, both, None, tmp_path)
+    assert asked == [("first", 0), ("first", 2), ("second", 0), ("second", 1), ("second", 2)]
+    assert [training["seed"] for training in last["first"]] == [0, 1, 2]
