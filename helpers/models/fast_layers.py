@@ -1,6 +1,6 @@
 """Calls equal to those of Keras's layers up to rounding, whose gradient is quick on a CPU."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -17,9 +17,10 @@ def quick_call(*operations: keras.Operation) -> Callable | None:
     """What gives the same as calling layers one after the other, with a quick gradient.
 
     There is one for convolutions of at most `FEW_CHANNELS` channels (up to rounding), for max
-    pooling without padding by strides of the pool's size, and for such a convolution of stride 1,
-    with or without a ReLU, and the 2x2 pooling after it in one. They read the layer's own kernel,
-    bias and activation function at each call. Only layers of exactly Keras's classes have one.
+    pooling without padding by strides of the pool's size, and for such a convolution in one with a
+    ReLU layer after it, with 2x2 pooling after that, or with both. They read the layer's own
+    kernel, bias and activation function at each call. Only layers of exactly Keras's classes have
+    one.
 
     - Convolution: TensorFlow's own gradient by the image runs at a tenth of the speed of other
       convolutions: with 1 or 3 channels to write, its kernels have nothing to share. Here it is
@@ -38,13 +39,28 @@ def quick_call(*operations: keras.Operation) -> Callable | None:
     if not all(_is_untouched(operation) for operation in operations):
         return None
     first, *others = operations
-    if others:
-        return _pooled_convolution(*operations)
-    if _is_thin(first):
-        return lambda x, **_: _activated(first, _product(first, _float32(x)))
-    if _is_pooling(first):
-        return lambda x, **_: _pool(_float32(x), *first.pool_size)
-    return None
+    own = _in_one(*operations)
+    if own is None and (others or not (_is_thin(first) or _is_pooling(first))):
+        return None
+
+    def call(x, **_):
+        x = _float32(x)
+        is_seen = own is not None and own.relu and relu_gradients.is_changed()
+        if own is None or is_seen or None in x.shape[1:]:
+            return _one_by_one(operations, x)
+        kernel = tf.convert_to_tensor(first.kernel)
+        bias = tf.convert_to_tensor(first.bias) if first.use_bias else tf.zeros(own.filters)
+        return thin_convolution.convolve(
+            x,
+            kernel,
+            bias,
+            strides=own.strides,
+            padding=first.padding,
+            relu=own.relu,
+            pool=own.pool,
+        )
+
+    return call
 
 
 def is_plain(layer: keras.Operation) -> bool:
@@ -122,33 +138,31 @@ def _activated(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
-def _pooled_convolution(conv: keras.Operation, *others: keras.Operation) -> Callable | None:
-    """The quick call of a thin convolution, perhaps a ReLU, and 2x2 pooling."""
-    *between, pool = others
-    if not (_is_thin(conv) and _is_pooling(pool) and tuple(pool.pool_size) == (2, 2)):
+def _in_one(first: keras.Operation, *others: keras.Operation) -> ThinConvolution | None:
+    """The machine code for a thin convolution, perhaps a ReLU, and perhaps 2x2 pooling."""
+    if not _is_thin(first):
         return None
-    activations = [kind for kind in map(_activation, (conv, *between)) if kind != "linear"]
-    own = ThinConvolution(*conv.kernel.shape, conv.strides, bool(activations), pool=True)
-    if activations not in ([], ["relu"]) or not thin_convolution.is_supported(own):
+    is_pooled = bool(others) and _is_pooling(others[-1])
+    if is_pooled and tuple(others[-1].pool_size) != (2, 2):
         return None
+    between = others[:-1] if is_pooled else others
+    if any(type(one) not in (layers.ReLU, layers.Activation) for one in between):
+        return None
+    activations = [kind for kind in map(_activation, (first, *between)) if kind != "linear"]
+    own = ThinConvolution(*first.kernel.shape, first.strides, bool(activations), is_pooled)
+    is_known = activations in ([], ["relu"]) and thin_convolution.is_supported(own)
+    return own if is_known else None
 
-    def one_by_one(x):
-        for operation in (conv, *between, pool):
-            x = (quick_call(operation) or operation)(x)
-        return x
 
-    def in_one(x):
-        bias = conv.bias if conv.use_bias else tf.zeros(own.filters)
-        kernel, bias = tf.convert_to_tensor(conv.kernel), tf.convert_to_tensor(bias)
-        return thin_convolution.convolve(
-            _float32(x), kernel, bias, padding=conv.padding, relu=own.relu, pool=True
-        )
-
-    def call(x, **_):
-        is_seen = own.relu and relu_gradients.is_changed()
-        return one_by_one(x) if is_seen or None in x.shape[1:] else in_one(x)
-
-    return call
+def _one_by_one(operations: Sequence[keras.Operation], x: tf.Tensor) -> tf.Tensor:
+    for operation in operations:
+        if _is_thin(operation):
+            x = _activated(operation, _product(operation, x))
+        elif _is_pooling(operation):
+            x = _pool(x, *operation.pool_size)
+        else:
+            x = operation(x)
+    return x
 
 
 def _activation(operation: keras.Operation) -> str | None:

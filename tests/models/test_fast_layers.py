@@ -86,6 +86,7 @@ PAIRS = {
     "between": lambda: [layers.Rescaling(2), conv(), layers.MaxPooling2D(), layers.Conv2D(4, 3)],
 }
 APART = {
+    "two": lambda: [conv(), layers.Conv2D(4, 3, activation="relu"), layers.MaxPooling2D()],
     "elu": lambda: [conv("elu"), layers.MaxPooling2D()],
     "relu6": lambda: [conv(), layers.ReLU(6), layers.MaxPooling2D()],
     "leaky": lambda: [conv(), layers.ReLU(negative_slope=0.1), layers.MaxPooling2D()],
@@ -93,6 +94,14 @@ APART = {
     "norm": lambda: [conv(), layers.BatchNormalization(), layers.MaxPooling2D()],
     "strides": lambda: [conv("relu", strides=2), layers.MaxPooling2D()],
 }
+
+
+@pytest.mark.parametrize("activation", ["relu", "elu", None])
+@pytest.mark.parametrize("strides", [1, (2, 3)])
+@pytest.mark.parametrize("after", [[], [layers.ReLU()], [layers.Dropout(0.5)]])
+def test_a_first_convolution_without_pooling(activation, strides, after, in_one):
+    check_same(chained(conv(activation, strides=strides), *after))
+    assert in_one == [False] * len(in_one) and in_one
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -108,7 +117,7 @@ def test_another_convolution_and_pooling_run_apart(chain, in_one):
     assert not any(in_one)
 
 
-@pytest.mark.parametrize("chain", [*PAIRS.values(), *APART.values()], ids=[*PAIRS, *APART])
+@pytest.mark.parametrize("chain", PAIRS.values(), ids=PAIRS)
 def test_layers_give_the_same_where_llvm_is_missing(chain, in_one, monkeypatch):
     monkeypatch.setattr(thin_convolution, "ir", None)
     check_same(chained(*chain()))
@@ -141,9 +150,10 @@ def test_an_open_size_is_left_to_tensorflow_until_it_is_known(in_one):
 
 
 @pytest.mark.parametrize(("kind", "bias"), [("guided", 1), ("rectified", 1), ("waking", -30)])
-def test_another_gradient_through_the_relu_reaches_it(kind, bias):
+@pytest.mark.parametrize("after", [[], [layers.MaxPooling2D()]], ids=["alone", "pooled"])
+def test_another_gradient_through_the_relu_reaches_it(kind, bias, after):
     first = conv("relu", bias_initializer=keras.initializers.Constant(bias))
-    model = chained(first, layers.MaxPooling2D())
+    model = chained(first, *after)
 
     def by(kind, model):
         @tf.function
@@ -260,14 +270,11 @@ def test_the_last_plain_layer_can_be_taken_off():
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("moves", [{}, {"strides": (2, 3)}, {"dilation_rate": (2, 3)}], ids=str)
-@pytest.mark.parametrize("kernel_size", [(3, 3), (2, 5), (1, 1), (4, 1)])
-@pytest.mark.parametrize("size", [(12, 15), (13, 14)])
-def test_one_kernel_for_each_image_gives_its_channel_and_gradient(
-    size, kernel_size, moves, padding
-):
+@pytest.mark.parametrize("kernel_size", [(3, 3), (4, 5), (1, 1)])
+def test_one_kernel_for_each_image_gives_its_channel_and_gradient(kernel_size, moves, padding):
     keras.utils.set_random_seed(0)
     layer = layers.Conv2D(4, kernel_size, padding=padding, use_bias=False, **moves)
-    check_own_products(layer, noise(3, *size, 6))
+    check_own_products(layer, noise(3, 13, 18, 6))
 
 
 @pytest.mark.parametrize("shape", [(3, 6), (3, 5, 6)])
