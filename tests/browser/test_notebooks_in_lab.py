@@ -10,7 +10,7 @@ SMALL = {
     "experiment0_create_dataset": "people, per_person = 8, 4",
     "experiment0_train": "people, per_person, epochs = 8, 4, 1",
     "explore": "steps, sweep_units, sweep_tv_weights = 5, [2, 3], [1e-3]",
-    "your_own_model": "steps, units, tv_weights = 5, [1, 2], [1e-3]",
+    "your_own_model": "crops, epochs, steps, units, size = 1, 1, 2, [3, 12], 64",
 }
 """What is added to the cell of parameters; without an entry the size "small" of the experiment."""
 
