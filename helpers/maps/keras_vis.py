@@ -2,8 +2,7 @@
 
 import collections
 import importlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from types import SimpleNamespace
@@ -13,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.maps.keras_2 import keras_2_names
-from helpers.models.graph import output_in
+from helpers.models.graph import graph_left_alone, output_in
 from helpers.models.relu_gradients import with_activation
 
 PARTS = {"ActivationMax Loss": "activation", "L-6.0 Norm Loss": "lp_norm", "TV(2.0) Loss": "tv"}
@@ -54,22 +53,6 @@ OptimizerCallback = _callbacks.OptimizerCallback
 BACKPROP_MODIFIERS = (None, "guided", "rectified", "relu", "deconv")
 """Gradients of the ReLUs, as `models.relu_gradients`; the last three are one."""
 GradModifier = str | Callable[[np.ndarray], np.ndarray] | None
-
-
-@contextmanager
-def _graph_left_alone(tensor: keras.KerasTensor) -> Iterator[None]:
-    """Unhook what a search adds: Keras hooks each operation to those whose output it takes."""
-    hooked, pending = {}, [tensor._keras_history.operation]
-    while pending:
-        operation = pending.pop()
-        if operation not in hooked:
-            hooked[operation] = list(operation._outbound_nodes)
-            pending += [node.operation for node in hooked[operation]]
-    try:
-        yield
-    finally:
-        for operation, nodes in hooked.items():
-            operation._outbound_nodes[:] = nodes
 
 
 def _check_weights(**weights: float) -> None:
@@ -114,7 +97,7 @@ def visualize_activation_with_losses(
         ValueError: all weights are 0, or one is not a finite number.
     """
     _check_weights(**{f"weight of {loss}": weight for loss, weight in losses})
-    with _graph_left_alone(input_tensor):
+    with graph_left_alone(input_tensor):
         return _visualization.visualize_activation_with_losses(
             input_tensor, losses, seed_input, input_range, **_own_callbacks(optimizer_params)
         )
@@ -157,7 +140,7 @@ def visualize_activation(
         act_max_weight=act_max_weight, lp_norm_weight=lp_norm_weight, tv_weight=tv_weight
     )
     filter_indices = _check_target(model, layer_idx, filter_indices, backprop_modifier)
-    with _graph_left_alone(model.inputs[0]):
+    with graph_left_alone(model.inputs[0]):
         return _visualization.visualize_activation(
             _for_keras_vis(model),
             layer_idx,
@@ -197,7 +180,7 @@ def visualize_saliency_with_losses(
         ValueError: all weights are 0, or one is not a finite number.
     """
     _check_weights(**{f"weight of {loss}": weight for loss, weight in losses})
-    with _graph_left_alone(input_tensor):
+    with graph_left_alone(input_tensor):
         if not keepdims:
             return _visualization.visualize_saliency_with_losses(
                 input_tensor, losses, seed_input, grad_modifier
@@ -232,7 +215,7 @@ def visualize_saliency(
     """
     filter_indices = _check_target(model, layer_idx, filter_indices, backprop_modifier)
     _check_image(model, seed_input)
-    with _graph_left_alone(model.inputs[0]):
+    with graph_left_alone(model.inputs[0]):
         asked = _for_keras_vis(model)
         if not keepdims:
             return _visualization.visualize_saliency(
@@ -269,7 +252,7 @@ def visualize_cam_with_losses(
     """
     _check_weights(**{f"weight of {loss}": weight for loss, weight in losses})
     _check_image_like(penultimate_layer)
-    with _graph_left_alone(input_tensor):
+    with graph_left_alone(input_tensor):
         return _visualization.visualize_cam_with_losses(
             input_tensor, losses, seed_input, penultimate_layer, grad_modifier
         )
@@ -304,7 +287,7 @@ def visualize_cam(
     if penultimate_layer_idx is not None:
         _check_index(model, penultimate_layer_idx=penultimate_layer_idx)
         _check_image_like(model.layers[penultimate_layer_idx])
-    with _graph_left_alone(model.inputs[0]):
+    with graph_left_alone(model.inputs[0]):
         return _visualization.visualize_cam(
             _for_keras_vis(model),
             layer_idx,

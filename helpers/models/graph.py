@@ -324,6 +324,29 @@ def _nodes_kept(layer: keras.Layer) -> Iterator[None]:
             one._inbound_nodes[:], one._outbound_nodes[:] = inbound, outbound
 
 
+@contextmanager
+def graph_left_alone(tensor: keras.KerasTensor) -> Iterator[None]:
+    """Take back what is added behind an input, and compute it in float32 at least.
+
+    Keras hooks each operation to those that read it.
+
+    Args:
+        tensor: input of a model.
+    """
+    hooked, pending = {}, [tensor._keras_history.operation]
+    while pending:
+        operation = pending.pop()
+        if operation not in hooked:
+            hooked[operation] = list(operation._outbound_nodes)
+            pending += [node.operation for node in hooked[operation]]
+    try:
+        with in_float32(*hooked):
+            yield
+    finally:
+        for operation, nodes in hooked.items():
+            operation._outbound_nodes[:] = nodes
+
+
 def _value(symbol, name: str = "") -> Value:
     return Value(name, tuple(symbol.shape), keras.backend.standardize_dtype(symbol.dtype))
 

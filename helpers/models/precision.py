@@ -34,13 +34,14 @@ def full_precision(dtype: str) -> str:
 
 
 @contextmanager
-def in_float32(operation) -> Iterator[None]:
-    """A layer of a low-precision policy, and those inside of it, compute in float32 meanwhile.
+def in_float32(*operations) -> Iterator[None]:
+    """Layers of a low-precision policy, and those inside of them, compute in float32 meanwhile.
 
     Args:
-        operation: a layer; anything else stays as it is.
+        *operations: layers; anything else stays as it is.
     """
-    inside = operation._flatten_layers() if isinstance(operation, keras.Layer) else ()
+    layers = [one for one in operations if isinstance(one, keras.Layer)]
+    inside = dict.fromkeys(inner for layer in layers for inner in layer._flatten_layers())
     low = [layer for layer in inside if _is_low(layer._dtype_policy)]
     if not low:
         yield

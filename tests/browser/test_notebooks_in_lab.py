@@ -14,7 +14,7 @@ SMALL = {
         "people, per_person, per_group, units, steps, photo_steps = 4, 8, 2, 3, 2, 2\n"
         "photo_names = photo_names[:2]"
     ),
-    "your_own_model": "steps, units, tv_weights = 5, [1, 2], [1e-3]",
+    "your_own_model": "crops, epochs, steps, units, size = 1, 1, 2, [3, 12], 64",
 }
 """What is added to the cell of parameters; without an entry the size "small" of the experiment."""
 

@@ -646,3 +646,21 @@ def test_bad_input_to_saliency_and_cam(call, arguments, message):
     legal = {"layer_idx": 6, "filter_indices": 0, "seed_input": pictures(SHAPES["rgb"])}
     with pytest.raises(ValueError, match=message):
         getattr(keras_vis, f"visualize_{call}")(looking_net(), **legal | arguments)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_a_model_of_low_precision_is_computed_in_float32(policy):
+    """On a processor without AVX-512 TensorFlow has no convolution in bfloat16."""
+    exact, usual = net("conv"), keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        low = net("conv")
+        image = pictures(SHAPES["rgb"])
+        maps = [
+            keras_vis.visualize_saliency(model, -1, 1, image, None, None, keepdims=True)
+            for model in (low, exact)
+        ]
+    finally:
+        keras.config.set_dtype_policy(usual)
+    np.testing.assert_allclose(*maps, rtol=1e-5)
+    assert low.layers[-1].compute_dtype == policy.removeprefix("mixed_")
