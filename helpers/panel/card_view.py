@@ -21,7 +21,7 @@ from helpers.sweeps import optimize
 OTHER_UNITS = 7
 """Units whose maps the chosen unit's are compared with."""
 SEEDS = 4
-SIZE = (930, 580)
+SIZE = (900, 580)
 """Pixels of the card, and CSS pixels on the page: its text is displayed as it is drawn."""
 
 

@@ -200,13 +200,13 @@ class Controls(ipywidgets.VBox):
         """
         self._models[name] = sources.find(name)
         with self._held():
-            self.model.options = list(self._models)
+            self.model.options = self._listed()
             self.model.value = name
             self._choose_model()
             self.weights.value, self.preset.value = "relative", "robust"
 
     def _build(self) -> None:
-        self.model = dropdown("Model", list(self._models))
+        self.model = dropdown("Model", self._listed())
         self.path = text_box("Another model", "path, or name of a variable")
         self.preprocessing = dropdown("Input")
         self.input_range = text_box("Input range", "low, high")
@@ -243,6 +243,9 @@ class Controls(ipywidgets.VBox):
         for control in self.children:
             call = follow.get(control, lambda: None)
             control.observe(lambda _, call=call: self._follow(call), names="value")
+
+    def _listed(self) -> list[tuple[str, str]]:
+        return [(sources.label(name), name) for name in self._models]
 
     def _set(self, name: str, value) -> None:
         try:
@@ -357,6 +360,7 @@ class Controls(ipywidgets.VBox):
     def _add_path(self) -> None:
         if name := self.path.value.strip():
             self.add(name)
+            self.path.value = ""
 
 
 def _typed(numbers) -> str:

@@ -41,6 +41,11 @@ def load(given: Models) -> dict[str, keras.Model]:
     return {name: _with_units(model) for name, model in named.items()}
 
 
+def label(name: str) -> str:
+    """How a model is listed: by its name, or by that of its file."""
+    return Path(name).name
+
+
 def find(text: str) -> keras.Model:
     """Take the notebook's variable of that name, or load the file at that path.
 

@@ -10,7 +10,7 @@ from helpers import models, plots
 from helpers.maps import dataset
 from helpers.maps.dataset import joined_attributes
 from helpers.maps.spec import MapSpec
-from helpers.panel import parts, wanted
+from helpers.panel import parts, sources, wanted
 from helpers.panel.background import Newest
 from helpers.panel.controls import Controls
 from helpers.panel.elements import Grid, ImageView, Status, button, dropdown, text_box
@@ -26,7 +26,7 @@ FIRST_VALUES = {
 }
 RELATIVE_VALUES = {"tv_weight": "0.01, 0.03, 0.1, 0.3, 1", "lp_weight": "0.01, 0.1, 1"}
 """First values where the weights are relative."""
-CELL_WIDTH = 96
+CELL_WIDTH = 88
 
 
 class SweepView(ipywidgets.VBox):
@@ -261,7 +261,8 @@ class SweepView(ipywidgets.VBox):
             self.status.say(f"Done: {self.status.value} maps. Choose one to enlarge it.")
 
     def _caption(self) -> str:
-        return f"Of {', '.join(map(str, self._subject))}."
+        model, *others = self._subject
+        return f"Of {', '.join([sources.label(model), *others])}."
 
     def _subject_of(self, axes: tuple[str, str]) -> tuple:
         """Model, layer and unit that the controls hold, the unit only where it is not an axis."""

@@ -185,6 +185,7 @@ def test_a_path_adds_a_model_and_a_wrong_one_is_announced(build, tmp_path):
     tiny_net(units=4).save(saved)
     made.path.value = saved
     assert (made.model.value, made.unit.max, moves) == (saved, 3, ["conv"])
+    assert (made.model.label, made.path.value) == ("own.keras", "")
 
 
 def test_what_is_given_for_one_model_is_not_taken_for_one_that_is_opened_later(build, tmp_path):

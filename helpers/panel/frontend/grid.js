@@ -48,7 +48,8 @@ function render({ model, el }) {
     return made;
   }
   function fill() {
-    caption.textContent = model.get("caption");
+    const other = model.get("is_stale") ? " This is not what is chosen now." : "";
+    caption.textContent = model.get("caption") + other;
     table.classList.toggle("happymaps-stale", model.get("is_stale"));
     const cells = model.get("cells");
     const chosen = String(model.get("chosen"));
@@ -61,7 +62,8 @@ function render({ model, el }) {
         image.alt = cell ? cell.name : "";
         if (cell && image.src !== cell.src) image.src = cell.src;
         image.width = model.get("width");
-        button.style.minHeight = button.style.minWidth = `${model.get("width")}px`;
+        button.style.minWidth = `${model.get("width")}px`;
+        button.style.minHeight = cell ? "" : `${model.get("width")}px`;
         button.classList.toggle("happymaps-not-raised", cell?.is_raised === false);
         button.setAttribute("aria-pressed", String(chosen === String([i, j])));
       }),

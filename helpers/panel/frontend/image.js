@@ -26,7 +26,8 @@ function render({ model, el }) {
     image.hidden = png.byteLength === 0;
     image.src = URL.createObjectURL(new Blob([png], { type: "image/png" }));
     image.alt = model.get("alt");
-    line.textContent = model.get("caption");
+    const other = model.get("is_stale") ? "Not what is chosen now: " : "";
+    line.textContent = other + model.get("caption");
     details.textContent = model.get("details");
     fold.hidden = model.get("details") === "";
     figure.hidden = png.byteLength === 0;
