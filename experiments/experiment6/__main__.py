@@ -1,9 +1,9 @@
 """Makes what experiment 6 stores: `python -m experiments.experiment6`, about half an hour.
 
-Trains six faces models, makes and judges the maps of five (`measured.nc`; of one with
-`--trainings 1`), and chooses the units of the strip (`units.nc`, if it is not there). What is in
-`results/` is not made again: interrupt it, and it goes on. With `--gallery` it draws the maps of
-many ImageNet classes instead.
+Trains six faces models, makes and judges the maps of five (`measured.nc`; of fewer with
+`--trainings` and `--with-maps`), and chooses the units of the strip (`units.nc`, if it is not
+there). What is in `results/` is not made again: interrupt it, and it goes on. With `--gallery` it
+draws the maps of many ImageNet classes instead.
 """
 
 import argparse
@@ -35,25 +35,25 @@ def gallery(path: Path) -> None:
     figures.of_maps(made, CLASSES, title=title, columns=7).save(path)
 
 
-def measured(count: int) -> xr.Dataset:
+def measured(trainings: int, with_maps: int) -> xr.Dataset:
     """Judge the maps of the first trainings by all others; the parts are kept in `results/`."""
-    results, seeds = HERE / "results", judged.WEIGHTS_SEEDS
+    results, seeds = HERE / "results", judged.WEIGHTS_SEEDS[:trainings]
     faces = load_faces("rendered", seed=0).by_pose()
-    trainings = [
+    trained = [
         judged.trained(faces, seed, results / f"training{seed}.keras")
         for seed in tqdm(seeds, desc="trainings")
     ]
     path = results / "architecture.keras"
     architecture = judged.trained(faces, 0, path, judged.OTHER_ARCHITECTURE)
     parts = []
-    for seed, own in zip(tqdm(seeds[:count], desc="judged"), trainings, strict=False):
+    for seed, own in zip(tqdm(seeds[:with_maps], desc="judged"), trained, strict=False):
         path = results / f"training{seed}.nc"
         if not store.is_intact(path):
-            others = [other.model for other in trainings if other is not own]
+            others = [other.model for other in trained if other is not own]
             store.save(judged.judge(own, others, architecture.model), path)
         parts.append(store.load(path))
     return judged.join(parts).assign(
-        accuracy=("training", [training.accuracy for training in trainings]),
+        accuracy=("training", [training.accuracy for training in trained]),
         accuracy_architecture=architecture.accuracy,
     )
 
@@ -63,13 +63,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.experiment6", description=__doc__)
     parser.add_argument("--gallery", action="store_true", help="draw a gallery of classes instead")
     count = len(judged.WEIGHTS_SEEDS)
-    text = f"on how many of the {count} trainings maps are made; the others judge"
-    parser.add_argument("--trainings", type=int, default=count, help=text)
+    parser.add_argument("--trainings", type=int, default=count, help=f"how many, {count}")
+    text = f"on how many of them maps are made, {count}; the others judge"
+    parser.add_argument("--with-maps", type=int, default=count, help=text)
     options = parser.parse_args()
     if options.gallery:
         gallery(HERE / "output" / "figures" / "gallery.png")
         return
-    store.save(measured(options.trainings), HERE / "measured.nc")
+    store.save(measured(options.trainings, options.with_maps), HERE / "measured.nc")
     if not store.is_intact(HERE / "units.nc"):
         units = strip.chosen_units(models.zoo("EfficientNetLite0"))
         store.save(xr.Dataset.from_dataframe(units.rename_axis("layer")), HERE / "units.nc")
