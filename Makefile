@@ -5,14 +5,14 @@ MODELS := photos rendered
 EXPERIMENT := experiments/experiment1
 PEERS := tf-keras-vis xplique
 NOTEBOOKS := $(addprefix $(EXPERIMENT)/visualization_,first_pass.ipynb conv_layers.ipynb dense_layers.ipynb softmax_outputs.ipynb)
-FOLLOW_UPS = $(wildcard experiments/experiment[2345]/*.ipynb)
+FOLLOW_UPS = $(wildcard experiments/experiment[23456]/*.ipynb)
 EVERY = $(wildcard experiments/*/*.ipynb notebooks/*.ipynb)
 OUTPUT := experiments/*/output notebooks/output
 RENDER = $(BIN)/python -m helpers.publish.notebooks
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: figures renew experiments test browser share lab train bench format clean
+.PHONY: all figures renew experiments test browser share lab train bench format clean
 
 # A run writes to output/ beside each experiment, which git ignores.
 figures: .venv/made
@@ -25,14 +25,19 @@ figures: .venv/made
 	@echo; echo "Figures:"; find $(OUTPUT) -name '*.png' 2>/dev/null | sort
 	@echo; echo "Pages:"; find $(OUTPUT) -name '*.html' 2>/dev/null | sort
 
+# Also the maps of many ImageNet classes, about ten minutes.
+all: figures
+	$(BIN)/python -m experiments.experiment6 --gallery
+
 # Replaces the notebooks and figures that are committed.
 renew: .venv/made
 	$(RENDER) --renew $(EVERY)
 
-# Trains the models of experiments 4 and 5 anew and replaces the numbers, notebooks and figures.
+# Trains the models of experiments 4, 5 and 6 anew and replaces the numbers, notebooks and figures.
 experiments: .venv/made
 	$(BIN)/python -m experiments.architectures experiments/experiment4/architectures.toml
 	$(BIN)/python -m experiments.architectures experiments/experiment5/architectures.toml
+	$(BIN)/python -m experiments.experiment6
 	$(MAKE) renew
 
 test: .venv/made browser
