@@ -15,7 +15,7 @@ LAST = "dense_3"
 STAY_WEIGHT, STAY_LAYER = 20.0, "conv2d_3"
 """A logit of a faces model rises by 20 to 30 in a map, and `Stay` falls to -1 and below."""
 REFERENCES = 32
-TV_WEIGHTS = (1e-3, 1e-1, 10.0)
+TV_WEIGHTS = (1e-3, 10.0)
 
 
 @dataclass(frozen=True)

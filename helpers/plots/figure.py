@@ -39,14 +39,18 @@ class MapFigure(Figure):
         """
         raw = io.BytesIO()
         self.savefig(raw, format="png", dpi=DPI, facecolor="white")
-        drawn = Image.open(raw).convert("RGB")
-        has_colour = any(_is_rgb(shown) for axis in self.axes for shown in axis.images)
-        if not has_colour or drawn.getcolors(PALETTE):
-            drawn = drawn.quantize(PALETTE, dither=Image.Dither.NONE)
+        drawn = self.reduced(Image.open(raw).convert("RGB"))
         small = io.BytesIO()
         text = png_text(self.recipe, self.alt, self._boxes())
         drawn.save(small, format="png", optimize=True, pnginfo=text)
         return small.getvalue()
+
+    def reduced(self, drawn: Image.Image) -> Image.Image:
+        """The drawn figure, RGB, with the colours that it is stored with."""
+        has_colour = any(_is_rgb(shown) for axis in self.axes for shown in axis.images)
+        if not has_colour or drawn.getcolors(PALETTE):
+            return drawn.quantize(PALETTE, dither=Image.Dither.NONE)
+        return drawn
 
     def save(self, path: str | Path) -> "MapFigure":
         """Write the PNG atomically, and return the figure for display."""

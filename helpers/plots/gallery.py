@@ -1,11 +1,9 @@
 """Large images in their own colours, in rows, each with a line of words."""
 
-import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from helpers.plots.figure import DPI, PALETTE, MapFigure, text_size
 from helpers.plots.images import show
@@ -17,16 +15,10 @@ GAP, LINE = 10, 22
 class Gallery(MapFigure):
     """Colours from a palette of the figure's own, dithered: a third of the size of `MapFigure`."""
 
-    def png(self) -> bytes:
-        """The figure as PNG, with its text alternative."""
-        exact, small = Image.open(io.BytesIO(super().png())), io.BytesIO()
-        colours = exact.convert("RGB").quantize(PALETTE, kmeans=1)
-        drawn = exact.convert("RGB").quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG)
-        text = PngInfo()
-        for name, words in exact.text.items():
-            text.add_itxt(name, words)
-        drawn.save(small, format="png", optimize=True, pnginfo=text)
-        return small.getvalue()
+    def reduced(self, drawn: Image.Image) -> Image.Image:
+        """The drawn figure, RGB, with the colours that it is stored with."""
+        palette = drawn.quantize(PALETTE, kmeans=1)
+        return drawn.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 
 Row = tuple[Sequence[np.ndarray], Sequence[str]]
