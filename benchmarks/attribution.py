@@ -1,8 +1,8 @@
-"""Attribution of tf-keras-vis and xplique beside ours: how far apart, and how fast.
+"""Attribution of keras-vis, tf-keras-vis and xplique beside ours: how far apart, and how fast.
 
-`python -m benchmarks.attribution agree` writes `tests/attribution/peers.npz` (what the peers make
-of a tiny model) and prints the table of deviations; `python -m benchmarks.attribution speed MODEL
---layer LAYER` prints images per second. Both need the peers' environments, which `make bench`
+`python -m benchmarks.attribution agree` writes `tests/attribution/peers.npz` (what the last two
+make of a tiny model) and prints the table of deviations; `python -m benchmarks.attribution speed
+MODEL --layer LAYER` prints images per second. Both need the peers' environments, which `make bench`
 makes. With `--tool` a process does one tool's share.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "tests" / "attribution" / "peers.npz"
-OURS, TF_KERAS_VIS, XPLIQUE = "ours", "tf-keras-vis", "xplique"
+OURS, KERAS_VIS, TF_KERAS_VIS, XPLIQUE = "ours", "keras-vis", "tf-keras-vis", "xplique"
 TOOLS = (OURS, TF_KERAS_VIS, XPLIQUE)
 BATCH, SECONDS = 32, 4.0
 STEPS, SAMPLES, PATCH = 50, 50, 8
@@ -52,6 +52,40 @@ def ours(model, unit: int, layer: str, few: bool) -> dict[str, Callable]:
             method, model, images, target, batch_size=BATCH, preprocessing="0..255"
         )
         return made.heatmap[:, 0].values
+
+    return {name: partial(run, method) for name, method in methods.items()}
+
+
+def keras_vis(model, unit: int, layer: str, few: bool) -> dict[str, Callable]:
+    """Each method of the genuine package, the numbers before it stretches and colours them."""
+    import keras
+
+    from helpers.maps import keras_vis as genuine
+
+    last, maps = len(model.layers) - 1, keras.Model(model.inputs[0], model.get_layer(layer).output)
+    index = next(i for i, one in enumerate(model.layers) if one.name == layer)
+
+    def gradient(call, image, *arguments):
+        seen = []
+        call(model, last, unit, image, *arguments, lambda g: seen.append(g[0].copy()) or np.abs(g))
+        return seen[0]
+
+    def saliency(modifier, image):
+        return gradient(genuine.visualize_saliency, image, modifier)
+
+    def grad_cam(image):
+        weights = gradient(genuine.visualize_cam, image, index, None).mean((0, 1))
+        return np.maximum(np.asarray(maps(image[None]))[0] @ weights, 0)
+
+    methods = {
+        "saliency": lambda image: np.abs(saliency(None, image)).max(-1),
+        "guided": lambda image: saliency("guided", image).mean(-1),
+        "rectified": lambda image: saliency("rectified", image).mean(-1),
+        "grad_cam": grad_cam,
+    }
+
+    def run(method, images):
+        return np.stack([method(image) for image in images])
 
     return {name: partial(run, method) for name, method in methods.items()}
 
@@ -140,12 +174,12 @@ def with_logits(model):
     return changed
 
 
-CALLS = {OURS: ours, TF_KERAS_VIS: tf_keras_vis, XPLIQUE: xplique}
+CALLS = {OURS: ours, KERAS_VIS: keras_vis, TF_KERAS_VIS: tf_keras_vis, XPLIQUE: xplique}
 TWINS = {
     "grad_cam_bicubic": "grad_cam",
     "grad_cam_plus_plus_bicubic": "grad_cam_plus_plus",
 }
-"""Where speed is measured these are one method."""
+"""In the tables these are one method."""
 METHODS = (
     "saliency",
     "guided",
@@ -193,21 +227,28 @@ def agree() -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tiny.keras"
         model.save(path)
-        made = {tool: heat_of(tool, path, images, 0, "last") for tool in TOOLS}
+        made = {tool: heat_of(tool, path, images, 0, "last") for tool in CALLS}
     contents = {f"weight_{i}": w for i, w in enumerate(model.get_weights())} | {"images": images}
     for tool in (TF_KERAS_VIS, XPLIQUE):
         contents |= {f"{tool}/{name}": heat for name, heat in made[tool].items()}
     np.savez_compressed(REFERENCE, **contents)
-    lines = [
-        "| method | peer | largest deviation / largest value | correlation |",
-        "|---|---|---|---|",
-    ]
-    for tool in (TF_KERAS_VIS, XPLIQUE):
+    return deviations(made)
+
+
+def deviations(made: dict[str, dict[str, np.ndarray]]) -> str:
+    """The table: a row a method and a column a peer, how far ours is from theirs.
+
+    The largest absolute deviation over the largest absolute value.
+    """
+    peers = [tool for tool in made if tool != OURS]
+    rows = {TWINS.get(name, name): {} for name in made[OURS]}
+    for tool in peers:
         for name, theirs in made[tool].items():
-            own = made[OURS][name]
-            deviation = np.abs(own - theirs).max() / np.abs(theirs).max()
-            together = np.corrcoef(own.ravel(), theirs.ravel())[0, 1]
-            lines.append(f"| {name} | {tool} | {deviation:.1e} | {together:.6f} |")
+            deviation = np.abs(made[OURS][name] - theirs).max() / np.abs(theirs).max()
+            rows[TWINS.get(name, name)][tool] = f"{deviation:.1e}"
+    lines = [f"| method | {' | '.join(peers)} |", "|---" * (1 + len(peers)) + "|"]
+    for name, row in rows.items():
+        lines.append(f"| {name} | {' | '.join(row.get(tool, '') for tool in peers)} |")
     return "\n".join(lines)
 
 
@@ -269,7 +310,7 @@ def main() -> None:
     parser.add_argument("--unit", type=int, default=1, help="output whose logit is explained")
     parser.add_argument("--layer", help="layer of Grad-CAM")
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    parser.add_argument("--tool", choices=TOOLS, help=argparse.SUPPRESS)
+    parser.add_argument("--tool", choices=CALLS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.tool:

@@ -16,6 +16,7 @@ from helpers.faces import head, renderer
 from helpers.images import as_pixels
 from helpers.maps import Objective, Unit
 from helpers.measures.significance import verdict
+from helpers.models.forward import Forward
 
 GROUPS = (
     "turned left, says left",
@@ -155,21 +156,22 @@ def on_the_head(made: Mapping[str, xr.Dataset], faces: Faces) -> pd.DataFrame:
 
 
 def trust(
-    model: keras.Model,
-    faces: Faces,
-    methods: Mapping[str, attribution.Method],
-    made: Mapping[str, xr.Dataset],
+    model: keras.Model, faces: Faces, methods: Mapping[str, attribution.Method]
 ) -> pd.DataFrame:
     """What says how far to trust each method, a row a method.
 
     `random weights`: similarity with the heatmap of random weights; `given by them`: the share of
-    images whose heatmap random weights give as well. `deletion` and `insertion`: mean height of the
+    faces whose heatmap random weights give as well. `deletion` and `insertion`: mean height of the
     curve of the target's score, less that of a random order (good: below 0, above 0).
+
+    Args:
+        model, methods: as `explain`.
+        faces: of which the model says "left", so that what matters raises the score.
     """
     rows = {}
     for name, method in methods.items():
         checked = attribution.sanity_check(method, model, faces.pixels, left(), stages=1)
-        curves = attribution.deletion_and_insertion(made[name], model, left(), steps=10)
+        curves = attribution.deletion_and_insertion(checked, model, left(), steps=10)
         areas = curves[["deletion_area", "insertion_area"]].mean(("image", "target"))
         gained = areas.sel(order="heatmap") - areas.sel(order="random")
         rows[name] = {
@@ -314,7 +316,7 @@ def top_images(
 
 def _activations(model: keras.Model, pixels: np.ndarray, layer: str) -> np.ndarray:
     cut = models.cut_at(model, [models.Tap(layer, pre_activation=True)])
-    return np.asarray(cut.predict(pixels, batch_size=64, verbose=0))
+    return Forward(cut)(pixels)
 
 
 def unit_maps(

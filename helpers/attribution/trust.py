@@ -1,6 +1,7 @@
 """How far to trust a heatmap: random weights, deletion and insertion, agreement of methods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import keras
@@ -10,7 +11,15 @@ import xarray as xr
 from scipy import ndimage, stats
 
 from helpers import models
-from helpers.attribution.method import Method, attribute, checked_images, cut_for, heatmaps
+from helpers.attribution.method import (
+    Method,
+    Scorer,
+    attribute,
+    checked_images,
+    cut_for,
+    heatmaps,
+    stacked,
+)
 from helpers.maps import targets as models_as_they_are
 from helpers.maps.objectives import Objective
 from helpers.models.preprocessing import resolve_preprocessing
@@ -211,9 +220,13 @@ def _blurred(images: np.ndarray, sd: float) -> np.ndarray:
 
 
 def _scores(cut, taps, objective: Objective, images: np.ndarray) -> np.ndarray:
-    outputs = tf.nest.flatten(cut.predict_on_batch(images.astype("float32")))
-    values = {tap: tf.cast(v, tf.float32) for tap, v in zip(taps, outputs, strict=True)}
-    numbers = tf.nest.map_structure(
-        lambda a: tf.constant(np.repeat(np.asarray(a)[None], len(images), 0)), objective.parameters
-    )
-    return objective.form.scores(values, numbers, tf.range(len(images))).numpy()
+    read = _reading(Scorer(cut, taps, objective.form))
+    return read(tf.constant(images, tf.float32), stacked([objective] * len(images))).numpy()
+
+
+@lru_cache(maxsize=8)
+def _reading(scorer: Scorer) -> Callable:
+    def read(images, numbers):
+        return scorer.read(images, numbers)[0]
+
+    return tf.function(read, autograph=False, reduce_retracing=True)

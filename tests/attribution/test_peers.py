@@ -1,4 +1,4 @@
-"""Against what tf-keras-vis and xplique made of a tiny model: see `benchmarks.attribution`."""
+"""Against keras-vis, tf-keras-vis and xplique on a tiny model: see `benchmarks.attribution`."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from benchmarks.attribution import tiny_model
+from benchmarks.attribution import deviations, keras_vis, tiny_model
 from helpers import attribution
 from helpers.maps import Unit
 
@@ -51,6 +51,32 @@ def close(ours, name):
 def test_equal_where_the_definitions_are(method, names):
     for name in names:
         close(heat(method), name)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        (attribution.Saliency(), "saliency"),
+        (attribution.GuidedBackprop(False, "mean", "guided"), "guided"),
+        (attribution.GuidedBackprop(False, "mean", "rectified"), "rectified"),
+        (attribution.GradCam("last", "none"), "grad_cam"),
+    ],
+    ids=str,
+)
+def test_equal_to_the_genuine_package(method, name):
+    theirs = keras_vis(tiny_model(PEERS), 0, "last", True)[name](IMAGES)
+    np.testing.assert_allclose(heat(method), theirs, atol=1e-5 * np.abs(theirs).max())
+
+
+def test_the_table_of_deviations_by_hand():
+    ours = {"saliency": np.array([1.0, 3]), "grad_cam": np.array([2.0]), "grad_cam_bicubic": 4.0}
+    theirs = {"saliency": np.array([1.0, 4]), "grad_cam_bicubic": 2.0}
+    assert deviations({"ours": ours, "peer": theirs}).splitlines() == [
+        "| method | peer |",
+        "|---|---|",
+        "| saliency | 2.5e-01 |",
+        "| grad_cam | 1.0e+00 |",
+    ]
 
 
 def maps_and_gradient():
