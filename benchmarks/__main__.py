@@ -25,7 +25,7 @@ def run(plan: Plan, folder: Path, start=Worker) -> str:
 
     Args:
         plan: how much.
-        folder: where to write.
+        folder: the results of each machine lie in a folder of its own in it.
         start: starts a tool's worker.
 
     Returns:
@@ -34,6 +34,7 @@ def run(plan: Plan, folder: Path, start=Worker) -> str:
     records = list(tqdm(measure(plan, start), desc="measurements", unit=""))
     this_machine, date = machine.describe(), f"{datetime.date.today():%Y-%m-%d}"
     text = markdown(plan, records, this_machine, date)
+    folder = folder / machine.folder_of(this_machine)
     folder.mkdir(parents=True, exist_ok=True)
     content = {"date": date, "machine": this_machine, "records": records}
     (folder / "benchmark.json").write_text(json.dumps(content, indent=1) + "\n")

@@ -29,6 +29,7 @@ def ours(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
             seeds=seeds,
             steps=steps,
             engine="batched",
+            preprocessing="0..255",
             progress=False,
         )
     return happy["raw"].values.reshape(-1, *model.input_shape[1:])

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from pathlib import Path
 
 
@@ -15,6 +16,11 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "threads": ", ".join(f"{k}={v}" for k, v in limits.items()) or "TensorFlow's default",
     }
+
+
+def folder_of(machine: dict[str, str]) -> str:
+    """Name of the folder for the results of a machine that `describe` has described."""
+    return re.sub(r"\W+", "-", f"{machine['CPU']} {machine['cores']} cores".lower()).strip("-")
 
 
 def _has_affinity() -> bool:

@@ -6,7 +6,7 @@ Every function yields records: flat dicts with `section`, what was asked, and wh
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,52 +24,49 @@ class Plan:
     """How much is measured.
 
     Attributes:
-        models: name and path; the first is used where one model is enough.
+        model: path of the model that most is measured on.
         tools: names in `contenders.TOOLS`.
-        peer_layers: layers on which all tools are compared, for each model.
-        deep_layer: the layer for growth and panel.
-        share_layers: layers whose share of the convolution rate is taken.
-        steps: gradient steps of every optimization.
+        layers: of the model; ours against keras-vis.
+        deep_layer: of the model; ours against all tools, growth and panel.
+        zoo: names in `zoo.BUILDERS`, and the layer on which all tools are compared there.
+        steps: gradient steps of every optimization but those of `zoo`.
+        zoo_steps: of those.
         rounds: how often everything is asked.
         maps: maps of one comparison, units 0, 1, ...
+        zoo_maps: maps of one comparison in the zoo.
         maps_one_by_one: maps asked of keras-vis, which optimizes one at a time.
-        batch: maps, and images of the convolutions, of the share.
         growth_maps: numbers of maps.
         growth_sizes: sides of the image, pixels.
         longest: seconds; no growth is followed beyond an optimization predicted to take longer.
         panel_maps: units that each panel process is moved to, the first of them cold.
+        large: name in `zoo.BUILDERS`, layer and maps of the measurement of memory.
     """
 
-    models: dict[str, str]
+    model: str
     tools: tuple[str, ...]
-    peer_layers: dict[str, tuple[str, ...]]
+    layers: tuple[str, ...]
     deep_layer: str
-    share_layers: tuple[str, ...]
+    zoo: dict[str, str]
+    large: tuple[str, str, int]
     steps: int = 200
+    zoo_steps: int = 10
     rounds: int = 3
     maps: int = 16
+    zoo_maps: int = 4
     maps_one_by_one: int = 2
-    batch: int = 32
-    growth_maps: tuple[int, ...] = (1, 4, 16, 64, 256)
-    growth_sizes: tuple[int, ...] = (32, 64, 128)
-    longest: float = 15.0
+    growth_maps: tuple[int, ...] = (1, 16, 64)
+    growth_sizes: tuple[int, ...] = (64, 128)
+    longest: float = 10.0
     panel_maps: int = 4
-
-    @property
-    def model(self) -> str:
-        """Path of the first model."""
-        return next(iter(self.models.values()))
 
 
 FULL = Plan(
-    models={name: str(EXPERIMENT / f"{name}.keras") for name in ("rendered", "photos")},
+    model=str(EXPERIMENT / "post.keras"),
     tools=tuple(TOOLS),
-    peer_layers={
-        "rendered": ("conv2d_1", "conv2d_2", "conv2d_3", "dense_1"),
-        "photos": ("conv2d_3",),
-    },
+    layers=("conv2d_1", "conv2d_2", "conv2d_3", "dense_1"),
     deep_layer="conv2d_3",
-    share_layers=("conv2d_1", "conv2d_2", "conv2d_3", "dense_1"),
+    zoo={"efficientnet_lite0": "top_activation", "vgg16": "block5_conv1"},
+    large=("vgg16_512", "block5_conv1", 16),
 )
 
 
@@ -87,44 +84,96 @@ def measure(plan: Plan, start: Callable[[str], Worker] = Worker) -> Iterator[dic
         workers = [stack.enter_context(start(tool)) for tool in plan.tools]
         for worker in workers:
             yield {"section": "about", "tool": worker.tool} | worker.ask("about")
-        yield from _first_calls(plan, workers)
-        for section in (_peers, _share, growth_in_maps, _growth_in_size, _grid):
+        for section in (_mixed, _one_unit, _share, _peers, growth_in_maps, _growth_in_size, _zoo):
             yield from section(plan, workers)
+    yield from _first(plan, start)
     yield from _panel(plan, start)
+    yield from _large(plan, start)
 
 
-def _first_calls(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    """The first optimization of a process, with what it imports and compiles: in no rate."""
-    for worker in workers:
-        answer = _optimize(worker, plan, plan.model, plan.deep_layer, range(1))
-        yield {"section": "first", "tool": worker.tool} | answer
+def _against_keras_vis(section, plan, workers, work: dict, one_by_one: dict) -> Iterator[dict]:
+    """Ours once alone, with what it compiles, and then ours and keras-vis in turn, each layer."""
+    both = [worker for worker in workers if worker.tool in (OURS, KERAS_VIS)]
+    for layer in plan.layers:
+        ours = _only(workers, OURS)
+        answer = _optimize(ours, plan, plan.model, layer, **work)
+        yield _record(f"{section}, first call", ours, answer, layer=layer)
+        for index, worker in _rounds(plan, both):
+            asked = work if worker.tool == OURS else one_by_one
+            answer = _optimize(worker, plan, plan.model, layer, **asked)
+            yield _record(section, worker, answer, layer=layer, round=index)
+
+
+def _mixed(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
+    """Maps of many units."""
+    work, one_by_one = {"units": range(plan.maps)}, {"units": range(plan.maps_one_by_one)}
+    yield from _against_keras_vis("mixed units", plan, workers, work, one_by_one)
+
+
+def _one_unit(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
+    """All weights and seeds of one unit; the time of keras-vis does not depend on them."""
+    work = {"units": [1], "tv_weights": TV_WEIGHTS, "seeds": SEEDS}
+    one_by_one = {"units": [1], "tv_weights": TV_WEIGHTS[:: len(TV_WEIGHTS) - 1]}
+    yield from _against_keras_vis("one unit", plan, workers, work, one_by_one)
 
 
 def _peers(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    """The same maps of every tool; before the rounds ours once alone, with what it compiles."""
-    for model, layer_names in plan.peer_layers.items():
-        for layer in layer_names:
-            ours, path = _only(workers, OURS), plan.models[model]
-            answer = _optimize(ours, plan, path, layer, range(plan.maps))
-            yield {"section": "peers, first call", "model": model, "layer": layer} | answer
+    """The same maps of every tool."""
+    for index, worker in _rounds(plan, workers):
+        count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps
+        answer = _optimize(worker, plan, plan.model, plan.deep_layer, range(count))
+        yield _record("peers", worker, answer, model="post", layer=plan.deep_layer, round=index)
+
+
+def _zoo(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
+    """The same maps of every tool, on models of the size that people use."""
+    maker, plan = _only(workers, OURS), replace(plan, steps=plan.zoo_steps)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, layer in plan.zoo.items():
+            path = f"{folder}/{name}.keras"
+            maker.ask("build", name=name, path=path)
+            _optimize(maker, plan, path, layer, range(plan.zoo_maps))
             for index, worker in _rounds(plan, workers):
-                count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps
+                count = 1 if worker.tool == KERAS_VIS else plan.zoo_maps
                 answer = _optimize(worker, plan, path, layer, range(count))
-                yield _record("peers", worker, answer, model=model, layer=layer, round=index)
+                yield _record("peers", worker, answer, model=name, layer=layer, round=index)
+
+
+def _first(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
+    """The first map of a process that has imported everything and loaded the model."""
+    for index in range(plan.rounds):
+        for tool in (OURS, KERAS_VIS)[:: -1 if index % 2 else 1]:
+            with start(tool) as worker:
+                opened = worker.ask("opening", model=plan.model)
+                answer = _optimize(worker, plan, plan.model, plan.deep_layer, range(1))
+                yield _record("first", worker, answer | opened, round=index)
+
+
+def _large(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
+    """Memory of a process that makes maps of large images, and how long opening the model takes."""
+    name, layer, maps = plan.large
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/{name}.keras"
+        with start(OURS) as maker:
+            maker.ask("build", name=name, path=path)
+        with start(OURS) as worker:
+            opened = worker.ask("opening", model=path)
+            answer = _optimize(worker, replace(plan, steps=1), path, layer, range(maps))
+            yield _record("large", worker, answer | opened, model=name)
 
 
 def _share(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     """Ours, once compiled, beside the convolutions alone, both in one process."""
     ours = _only(workers, OURS)
-    for layer in plan.share_layers:
-        _optimize(ours, plan, plan.model, layer, range(plan.batch))
+    for layer in plan.layers:
+        _optimize(ours, plan, plan.model, layer, range(plan.maps))
         for index in range(plan.rounds):
-            answer = _optimize(ours, plan, plan.model, layer, range(plan.batch))
+            answer = _optimize(ours, plan, plan.model, layer, range(plan.maps))
             alone = ours.ask(
                 "convolutions",
                 model=plan.model,
                 layer=layer,
-                batch=plan.batch,
+                batch=plan.maps,
                 repeats=max(1, plan.steps // 4),
             )
             answer["convolutions"] = alone["seconds"] * plan.steps
@@ -158,29 +207,6 @@ def _growth_in_size(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
                 count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps // 2
                 for tool, answer in _first_and_next(worker, plan, model, range(count)).items():
                     yield {"section": "growth in size", "tool": tool, "size": size} | answer
-
-
-def _grid(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    """A sample of every layer's part of the grid: all weights and seeds of two units for ours.
-
-    keras-vis, whose time does not depend on weights, makes `maps_one_by_one` others per round.
-    Round 0 is ours alone: what it takes more than the others is compilation.
-    """
-    ours, reference = _only(workers, OURS), _only(workers, KERAS_VIS)
-    for model, path in plan.models.items():
-        for layer, units in ours.ask("layers", model=path)["units"].items():
-            about = {"model": model, "layer": layer, "units": units}
-            two = sorted({0, units - 1})
-            for index in range(plan.rounds + 1):
-                answer = _optimize(ours, plan, path, layer, two, TV_WEIGHTS, SEEDS)
-                yield _record("grid", ours, answer, round=index, **about)
-                if index == 0:
-                    continue
-                weights = TV_WEIGHTS[index :: len(TV_WEIGHTS) // plan.maps_one_by_one]
-                unit = index * units // (plan.rounds + 1)
-                chosen = weights[: plan.maps_one_by_one]
-                answer = _optimize(reference, plan, path, layer, [unit], chosen, SEEDS[:1])
-                yield _record("grid", reference, answer, round=index, **about)
 
 
 def _panel(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:

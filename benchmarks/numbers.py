@@ -9,7 +9,6 @@ from benchmarks.contenders import KERAS_VIS, OURS
 from benchmarks.measure import SEEDS, TV_WEIGHTS, Plan
 
 Record = dict
-DEEP = ("conv2d_3", "dense_1")
 
 
 @dataclass(frozen=True)
@@ -51,37 +50,14 @@ def rates(records: Iterable[Record], section: str, *keys: str) -> dict[tuple, li
     return dict(by_cell)
 
 
-def grid_seconds(records: Sequence[Record], tool: str, model: str) -> list[float]:
-    """Seconds for the whole grid, one number per round, from the sample of every layer.
-
-    A layer's maps at the rate of its sample in that round; for ours also what round 0 took more
-    than the others: compiling, once per layer.
-    """
-    mine = [
-        record
-        for record in records
-        if record["section"] == "grid" and (record["tool"], record["model"]) == (tool, model)
-    ]
-    totals = defaultdict(float)
-    for layer in {record["layer"] for record in mine}:
-        rounds = {record["round"]: record for record in mine if record["layer"] == layer}
-        first = rounds.pop(0, None)
-        usual = median(record["seconds"] for record in rounds.values())
-        compiling = max(0.0, first["seconds"] - usual) if first else 0.0
-        for index, record in rounds.items():
-            maps = record["units"] * len(TV_WEIGHTS) * len(SEEDS)
-            totals[index] += maps * record["seconds"] / record["maps"] + compiling
-    return [totals[index] for index in sorted(totals)]
-
-
-def grid_maps(records: Sequence[Record], model: str) -> int:
-    """How many maps the whole grid has."""
-    units = {
-        record["layer"]: record["units"]
-        for record in records
-        if record["section"] == "grid" and record["model"] == model
+def over_keras_vis(records: Sequence[Record], section: str) -> dict[str, tuple[float, ...]]:
+    """Our rate over that of keras-vis in the same round, by layer."""
+    by_cell = rates(records, section, "layer")
+    return {
+        layer: ratios(values, by_cell[KERAS_VIS, layer])
+        for (tool, layer), values in by_cell.items()
+        if tool == OURS
     }
-    return sum(units.values()) * len(TV_WEIGHTS) * len(SEEDS)
 
 
 def over_best_other(records: Sequence[Record]) -> dict[tuple[str, str], list[float]]:
@@ -118,31 +94,39 @@ def panel_seconds(records: Iterable[Record], tool: str, state: str, moment: str)
 
 def targets(plan: Plan, records: Sequence[Record]) -> list[Target]:
     """Judge what was promised."""
-    result = [
-        Target(
-            f"the whole grid on the {model} model, times as fast as keras-vis",
-            10,
-            ratios(*(grid_seconds(records, tool, model) for tool in (KERAS_VIS, OURS))),
+    result = []
+    for layer, values in over_keras_vis(records, "mixed units").items():
+        result.append(Target("mixed units, times keras-vis", 4, values, where=layer))
+    for layer, values in over_keras_vis(records, "one unit").items():
+        bound = 10 if layer == plan.layers[0] else 5
+        claim = f"one unit, {len(TV_WEIGHTS)} TV weights, {len(SEEDS)} seeds, times keras-vis"
+        result.append(Target(claim, bound, values, where=layer))
+    for layer, values in shares(records).items():
+        result.append(Target("share of the convolutions' rate", 0.8, tuple(values), where=layer))
+    for cell, values in over_best_other(records).items():
+        claim = "times the best other tool's maps per second"
+        result.append(Target(claim, 1.5, tuple(values), where=" ".join(cell)))
+    for moment, words, bound in (("finished", "finished map", 0.4), ("first", "first image", 0.1)):
+        seconds = (
+            panel_seconds(records, OURS, "warm", moment),
+            panel_seconds(records, KERAS_VIS, "warm", "finished"),
         )
-        for model in plan.models
-    ]
-    cell, values = min(over_best_other(records).items(), key=lambda item: median(item[1]))
-    result.append(
-        Target(
-            "times the best other tool's maps per second", 2, tuple(values), where=" ".join(cell)
-        )
-    )
-    deep = {layer: values for layer, values in shares(records).items() if layer in DEEP}
-    layer, values = min((deep or shares(records)).items(), key=lambda item: median(item[1]))
-    result.append(
-        Target("share of the convolution rate on the deep layers", 0.5, tuple(values), where=layer)
-    )
-    for state in ("warm", "cold"):
-        for moment, words in (("finished", "the finished map"), ("first", "the first image")):
-            seconds = (panel_seconds(records, tool, state, moment) for tool in (OURS, KERAS_VIS))
-            claim = f"{state} panel: time to {words}, of keras-vis's time"
-            result.append(Target(claim, 0.3, ratios(*seconds), at_least=False))
+        claim = f"warm panel: {words}, of the time of keras-vis's map"
+        result.append(Target(claim, bound, ratios(*seconds), at_least=False))
+    first = (values_of(records, "first", tool, "seconds") for tool in (OURS, KERAS_VIS))
+    claim = "first map of a process, of keras-vis's time"
+    result.append(Target(claim, 1, ratios(*first), at_least=False))
+    peak = [mb / 1024 for mb in values_of(records, "large", OURS, "peak_mb")]
+    name, _, maps = plan.large
+    claim = f"peak memory, {maps} maps, GiB"
+    result.append(Target(claim, 3, tuple(peak), at_least=False, where=name))
     return result
+
+
+def values_of(records: Iterable[Record], section: str, tool: str, key: str) -> list[float]:
+    """One value of each record of a section and tool."""
+    mine = (r for r in records if (r["section"], r["tool"]) == (section, tool))
+    return [record[key] for record in mine]
 
 
 def ratios(above: Iterable[float], below: Iterable[float]) -> tuple[float, ...]:

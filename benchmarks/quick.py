@@ -30,16 +30,18 @@ def quick_plan(folder: Path) -> Plan:
     path = str(folder / "tiny.keras")
     model.save(path)
     return Plan(
-        models={"tiny": path},
+        model=path,
         tools=(OURS, KERAS_VIS),
-        peer_layers={"tiny": ("conv2d_2",)},
+        layers=("conv2d_1", "conv2d_2"),
         deep_layer="conv2d_2",
-        share_layers=("conv2d_2",),
+        zoo={"tiny": "conv"},
+        large=("tiny", "conv", 2),
         steps=2,
+        zoo_steps=2,
         rounds=1,
         maps=4,
+        zoo_maps=2,
         maps_one_by_one=1,
-        batch=4,
         growth_maps=(1, 8),
         growth_sizes=(10, 12),
         panel_maps=2,

@@ -6,7 +6,7 @@ from statistics import median
 
 from benchmarks import numbers
 from benchmarks.contenders import KERAS_VIS, NOTES, OURS
-from benchmarks.measure import SEEDS, TV_WEIGHTS, Plan
+from benchmarks.measure import Plan
 from benchmarks.numbers import Record, spread
 
 
@@ -33,11 +33,12 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
         ),
         "## Maps per second, and how many times the other tools' rate ours is",
         _rate_table(plan, records),
-        "## The whole grid",
-        _grid_table(plan, records),
+        "## Times keras-vis",
+        _times_table(records),
         "## Share of the convolution rate",
-        "The convolutions alone (forward and input gradient, no bias, activation or pooling, the"
-        f" same shapes, batches of {plan.batch}) against an optimization of {plan.batch} maps.",
+        "The convolutions alone (forward and input gradient, the same shapes; the faster of"
+        " TensorFlow's, without bias, activation and pooling, and our own, with all three;"
+        f" batches of {plan.maps}) against an optimization of {plan.maps} maps.",
         _share_table(records),
         "## How time grows",
         f"On {plan.deep_layer}. Ours compiles for each shape it meets: its first call shows that.",
@@ -47,6 +48,8 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
         ),
         "## One map in the panel",
         _panel_table(records),
+        "## A new process",
+        _opening_table(plan, records),
         "## Memory",
         _memory_table(plan, records),
         "## What is not equal",
@@ -75,41 +78,44 @@ def _work(plan: Plan) -> str:
 
 def _rate_table(plan: Plan, records: Sequence[Record]) -> str:
     by_cell = numbers.rates(records, "peers", "model", "layer")
-    first = {
-        (record["model"], record["layer"]): f"{record['maps'] / record['seconds']:.3g}"
-        for record in records
-        if record["section"] == "peers, first call"
-    }
     rows = []
     for model, layer in sorted({cell[1:] for cell in by_cell}):
         ours = by_cell[OURS, model, layer]
-        row = [model, layer, f"{median(ours):.3g}", first[model, layer]]
+        row = [model, layer, f"{median(ours):.3g}"]
         for tool in plan.tools[1:]:
             theirs = by_cell[tool, model, layer]
             row.append(f"{median(theirs):.3g}: {spread(numbers.ratios(ours, theirs))} times")
         rows.append(row)
     text = (
         f"\n\n{plan.maps} maps, units 0 to {plan.maps - 1}, as one batch where the tool can;"
-        f" of keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}."
+        f" of keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}. On the"
+        f" larger models {plan.zoo_maps} maps (keras-vis: 1) of {plan.zoo_steps} steps."
     )
-    head = ("model", "layer", OURS, f"{OURS}, first call", *plan.tools[1:])
+    head = ("model", "layer", OURS, *plan.tools[1:])
     return table(head, rows) + text
 
 
-def _grid_table(plan: Plan, records: Sequence[Record]) -> str:
+def _times_table(records: Sequence[Record]) -> str:
     rows = []
-    for model in plan.models:
-        theirs, ours = (numbers.grid_seconds(records, tool, model) for tool in (KERAS_VIS, OURS))
-        ratios = numbers.ratios(theirs, ours)
-        count = str(numbers.grid_maps(records, model))
-        rows.append((model, count, *map(spread, (theirs, ours, ratios))))
-    text = (
-        "\n\nEvery unit of every convolution and dense layer,"
-        f" {len(TV_WEIGHTS)} TV weights, {len(SEEDS)} seeds. Both are extrapolated, layer by layer,"
-        f" from a sample per round: ours from all weights and seeds of two units, keras-vis from"
-        f" {plan.maps_one_by_one} maps. Ours includes compiling, once per layer."
-    )
-    return table(("model", "maps", "keras-vis, s", "ours, s", "times as fast"), rows) + text
+    for section in ("mixed units", "one unit"):
+        for layer, values in numbers.over_keras_vis(records, section).items():
+            by_cell = numbers.rates(records, section, "layer")
+            first = numbers.rates(records, f"{section}, first call", "layer")
+            rates = (by_cell[OURS, layer], first[OURS, layer], by_cell[KERAS_VIS, layer])
+            rows.append((section, layer, *(f"{median(r):.3g}" for r in rates), spread(values)))
+    head = ("maps", "layer", f"{OURS}, maps per second", "first call", "keras-vis", "times")
+    return table(head, rows)
+
+
+def _opening_table(plan: Plan, records: Sequence[Record]) -> str:
+    rows = []
+    for record in records:
+        if record["section"] in ("first", "large") and record.get("round", 0) == 0:
+            name = plan.large[0] if record["section"] == "large" else plan.model.split("/")[-1]
+            values = (record[key] for key in ("import", "load", "seconds"))
+            rows.append((record["tool"], name, *(f"{value:.3g}" for value in values)))
+    head = ("tool", "model", "import, s", "load, s", "first maps, s")
+    return table(head, rows)
 
 
 def _share_table(records: Sequence[Record]) -> str:
@@ -151,7 +157,6 @@ def _panel_table(records: Sequence[Record]) -> str:
 def _memory_table(plan: Plan, records: Sequence[Record]) -> str:
     names = {
         "about": "TensorFlow imported",
-        "first": "after the first map",
         "peers": "after the comparison",
         "growth in maps": "after the largest number of maps",
     }
@@ -160,7 +165,9 @@ def _memory_table(plan: Plan, records: Sequence[Record]) -> str:
         if record["section"] in names:
             by_cell[record["tool"]][record["section"]] = record["peak_mb"]
     rows = [(tool, *(f"{by_cell[tool][name]:.0f}" for name in names)) for tool in plan.tools]
-    return table(("peak memory of the process, MiB", *names.values()), rows)
+    peak = numbers.values_of(records, "large", OURS, "peak_mb")[0]
+    text = f"\n\n{plan.large[2]} maps of {plan.large[0]} in a process of their own: {peak:.0f} MiB."
+    return table(("peak memory of the process, MiB", *names.values()), rows) + text
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -82,6 +82,24 @@ def layers(tool: str, model: str) -> dict:
     return {"units": {info.name: info.units for info in infos if info.kind in weighted}}
 
 
+def opening(tool: str, model: str) -> dict:
+    """Seconds for importing `helpers.maps` (or what else the tool needs) and loading a model."""
+    began = time.perf_counter()
+    if tool in (contenders.OURS, contenders.KERAS_VIS):
+        import helpers.maps  # noqa: F401
+    imported = time.perf_counter()
+    _load(model)
+    return {"import": imported - began, "load": time.perf_counter() - imported}
+
+
+def build(tool: str, name: str, path: str) -> dict:
+    """Save a model of `benchmarks.zoo`."""
+    from benchmarks.zoo import BUILDERS
+
+    BUILDERS[name]().save(path)
+    return {}
+
+
 def resize(tool: str, model: str, size: int, path: str) -> dict:
     """Save the model's convolutions as a model that takes images (size, size, C)."""
     from benchmarks.convolutions import resized
@@ -91,7 +109,8 @@ def resize(tool: str, model: str, size: int, path: str) -> dict:
 
 
 ANSWERS = {
-    answer.__name__: answer for answer in (about, optimize, panel, convolutions, layers, resize)
+    answer.__name__: answer
+    for answer in (about, optimize, panel, convolutions, layers, resize, opening, build)
 }
 
 

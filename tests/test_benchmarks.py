@@ -1,14 +1,13 @@
 import io
 import json
 import re
-from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from benchmarks import contenders, convolutions, measure, numbers, process, report, worker
+from benchmarks import contenders, convolutions, machine, measure, numbers, process, report, worker
 from benchmarks.__main__ import run
 from benchmarks.contenders import KERAS_VIS, OURS
 from benchmarks.quick import quick_plan
@@ -39,7 +38,7 @@ def quick(tmp_path_factory):
     folder = tmp_path_factory.mktemp("benchmark")
     plan = quick_plan(folder)
     text = run(plan, folder / "results", start=InThisProcess)
-    return plan, folder / "results", text
+    return plan, folder / "results" / machine.folder_of(machine.describe()), text
 
 
 def test_a_quick_run_writes_records_table_and_plot(quick):
@@ -53,12 +52,15 @@ def test_a_quick_run_writes_records_table_and_plot(quick):
     sections = {record["section"] for record in content["records"]}
     assert sections >= {
         "about",
-        "peers",
+        "mixed units",
+        "one unit",
         "share",
+        "peers",
         "growth in maps",
         "growth in size",
-        "grid",
+        "first",
         "panel",
+        "large",
     }
     assert all(record["seconds"] > 0 for record in content["records"] if "seconds" in record)
     counts = [r["maps"] for r in content["records"] if r["section"] == "growth in maps"]
@@ -69,7 +71,7 @@ def test_the_table_names_machine_versions_targets_and_differences(quick):
     text = quick[2]
     assert "CPU" in text and f"keras {keras.__version__}" in text
     assert "GPU: none found" in text or "GPU: " in text
-    assert text.count("| met |") + text.count("| **missed** |") == 7
+    assert text.count("| met |") + text.count("| **missed** |") == 12
     assert contenders.NOTES[OURS] in text and contenders.NOTES[KERAS_VIS] in text
 
 
@@ -126,19 +128,19 @@ def record(section, tool, **values):
     return {"section": section, "tool": tool} | values
 
 
-def test_the_grid_is_summed_over_layers_and_compiling_counts_once():
-    grid = partial(record, "grid", model="n")
+def test_our_rate_is_divided_by_keras_vis_s_of_the_same_round():
+    rounds = {OURS: [(16, 2.0), (16, 4.0)], KERAS_VIS: [(2, 1.0), (2, 0.5)]}
     records = [
-        grid(OURS, layer="a", units=2, round=0, maps=54, seconds=7.0),
-        grid(OURS, layer="a", units=2, round=1, maps=54, seconds=2.0),
-        grid(OURS, layer="b", units=4, round=0, maps=54, seconds=1.0),
-        grid(OURS, layer="b", units=4, round=1, maps=54, seconds=1.0),
-        grid(KERAS_VIS, layer="a", units=2, round=1, maps=2, seconds=1.0),
-        grid(KERAS_VIS, layer="b", units=4, round=1, maps=2, seconds=2.0),
+        record("mixed units", tool, layer="a", maps=maps, seconds=seconds)
+        for tool, values in rounds.items()
+        for maps, seconds in values
     ]
-    assert numbers.grid_maps(records, "n") == 6 * 27
-    assert numbers.grid_seconds(records, OURS, "n") == pytest.approx([2 + 5 + 2])
-    assert numbers.grid_seconds(records, KERAS_VIS, "n") == pytest.approx([27 + 108])
+    assert numbers.over_keras_vis(records, "mixed units") == {"a": (4.0, 1.0)}
+
+
+def test_each_machine_has_a_folder_of_its_own():
+    named = machine.folder_of({"CPU": "AMD EPYC (family 26, model 2)", "cores": "2"})
+    assert named == "amd-epyc-family-26-model-2-2-cores"
 
 
 def test_the_best_other_is_chosen_in_each_round():

@@ -23,6 +23,7 @@ from helpers.maps.regularizers import lp_norm, total_variation
 from helpers.models import before_last, with_quick_gradients
 from helpers.models.fast_layers import own_product
 
+UNITS = tf.TensorSpec((None,), tf.int32)
 EPSILON = 1e-7
 DECAY = 0.95
 MOST_MAPS = 16
@@ -193,7 +194,9 @@ def _prepared(network: keras.Model) -> _Prepared:
     body, last = before_last(model) or (None, None)
     elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
     if last is None or last.activation not in elementwise:
-        return _Prepared(lambda units: units, _compiled(all_units, is_rectified=False))
+        return _Prepared(
+            lambda units: units, _compiled(model, all_units, UNITS, is_rectified=False)
+        )
 
     kernels = tf.convert_to_tensor(last.kernel)
     biases = tf.convert_to_tensor(last.bias) if last.use_bias else tf.zeros(kernels.shape[-1])
@@ -211,13 +214,25 @@ def _prepared(network: keras.Model) -> _Prepared:
         return over_positions(last.activation(outputs)[..., None])[:, 0]
 
     is_rectified = last.activation is keras.activations.relu
-    return _Prepared(which, _compiled(own_unit, is_rectified))
+    chosen = tf.nest.map_structure(
+        lambda x: tf.TensorSpec((None, *x.shape[1:]), x.dtype), which(tf.constant([0]))
+    )
+    return _Prepared(which, _compiled(model, own_unit, chosen, is_rectified))
 
 
-def _compiled(activations: Callable, is_rectified: bool) -> Callable:
-    """The loop of a batch; after a ReLU (`is_rectified`) an activation of 0 has no gradient."""
+def _compiled(
+    model: keras.Model, activations: Callable, chosen: tf.TensorSpec, is_rectified: bool
+) -> Callable:
+    """The loop of a batch, traced once for any number of maps and steps.
 
-    @tf.function(reduce_retracing=True)
+    After a ReLU (`is_rectified`) an activation of 0 has no gradient.
+    """
+    images, numbers = ((None, *model.input_shape[1:]), (None,))
+    state = State(*(tf.TensorSpec(shape) for shape in (images, images, numbers, images)))
+    weights, scale = tf.TensorSpec((None, 2)), tf.TensorSpec(())
+    steps, bounded = tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.bool)
+
+    @tf.function(input_signature=[state, chosen, weights, scale, steps, bounded])
     def run(state, which, weights, scale, steps, bounded):
         traces = tf.TensorArray(tf.float32, size=steps, element_shape=(3, None))
         for step in tf.range(steps):
