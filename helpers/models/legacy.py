@@ -9,8 +9,7 @@ import inspect
 import io
 import json
 import zipfile
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import defaultdict
 from pathlib import Path
 
 import h5py
@@ -18,8 +17,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from helpers.models.graph import snake_case
 from helpers.models.lambdas import Arithmetic, arithmetic
+from helpers.models.legacy_graph import OPERATIONS, called, ends, plain, references
+from helpers.models.legacy_weights import SavedNames, set_from_archive, set_from_hdf5, text
 
 MODELS = ("Functional", "Model", "Sequential")
 RENAMED = {
@@ -61,7 +61,7 @@ def is_legacy(path: Path) -> bool:
             version = json.loads(archive.read("metadata.json"))["keras_version"]
     else:
         with h5py.File(path) as file:
-            version = _text(file.attrs.get("keras_version", "1"))
+            version = text(file.attrs.get("keras_version", "1"))
     return int(version.split(".")[0]) < 3
 
 
@@ -83,14 +83,14 @@ def read_legacy(path: Path, *, trusted: bool) -> keras.Model:
         builder = _Builder(trusted, first_version=2)
         model = builder.model(config["class_name"], config["config"])
         with h5py.File(weights) as file:
-            _set_from_archive(builder, model, file)
+            set_from_archive(builder.saved, model, file)
         return model
     with h5py.File(path) as file:
-        saved = json.loads(_text(file.attrs["model_config"]))
-        version = int(_text(file.attrs.get("keras_version", "1")).split(".")[0])
+        saved = json.loads(text(file.attrs["model_config"]))
+        version = int(text(file.attrs.get("keras_version", "1")).split(".")[0])
         builder = _Builder(trusted, first_version=version)
         model = builder.model(saved["class_name"], saved["config"], name=path.stem)
-        _set_from_hdf5(builder, model, file["model_weights"])
+        set_from_hdf5(builder.saved, model, file["model_weights"])
     return model
 
 
@@ -99,9 +99,7 @@ class _Builder:
 
     def __init__(self, trusted: bool, first_version: int):
         self.trusted, self.version = trusted, first_version
-        self.names: dict[int, str] = {}
-        self.kinds: dict[int, str] = {}
-        self.kept: list = []  # alive, so that ids stay theirs
+        self.saved = SavedNames()
 
     def model(self, kind: str, config, name: str = "model") -> keras.Model:
         """A model, weights not yet set."""
@@ -114,7 +112,7 @@ class _Builder:
                 f"the model is subclassed ({kind}), and the file does not hold its code: build it"
                 " in code, model.load_weights(path), and pass the model"
             )
-        return self._known(model, model.name, kind)
+        return self.saved.add(model, model.name, kind)
 
     def _sequential(self, config, name: str) -> keras.Model:
         listed = config if isinstance(config, list) else config["layers"]
@@ -158,16 +156,16 @@ class _Builder:
                 raise ValueError(f"the graph of the model cannot be followed at {waiting[0][0]!r}")
             for call in ready:
                 name, _, node = call
-                calls[name].append(keras.tree.flatten(_called(made[name], node, calls)))
+                calls[name].append(keras.tree.flatten(called(made[name], node, calls)))
                 waiting.remove(call)
-        inputs = keras.tree.map_structure(lambda x: x, _ends(config["input_layers"], calls))
-        outputs = _ends(config["output_layers"], calls)
+        inputs = keras.tree.map_structure(lambda x: x, ends(config["input_layers"], calls))
+        outputs = ends(config["output_layers"], calls)
         return keras.Model(inputs, outputs, name=_legal(config.get("name", "model")))
 
     def _is_there(self, node, calls) -> bool:
         return all(
             len(calls[name]) > index and calls[name][index] is not None
-            for name, index in _references(node, calls)
+            for name, index in references(node, calls)
         )
 
     def layer(self, kind: str, config: dict):
@@ -189,10 +187,10 @@ class _Builder:
             concat = {"axis": config.get("concat_axis", -1)} if config["mode"] == "concat" else {}
             layer = getattr(layers, MERGES[config["mode"]])(name=_legal(name), **concat)
         elif kind == "ThresholdedReLU":
-            layer = _ThresholdedReLU(float(np.asarray(_plain(config["theta"]))), name=_legal(name))
+            layer = _ThresholdedReLU(float(np.asarray(plain(config["theta"]))), name=_legal(name))
         else:
             layer = self._of_class(kind, config)
-        return self._known(layer, name, kind)
+        return self.saved.add(layer, name, kind)
 
     def _of_class(self, kind: str, config: dict):
         kind_now = RENAMED.get(kind, kind)
@@ -233,11 +231,6 @@ class _Builder:
         with keras.saving.custom_object_scope({}):
             return layers.Lambda.from_config(options, safe_mode=False)
 
-    def _known(self, layer, name: str, kind: str):
-        self.names[id(layer)], self.kinds[id(layer)] = name, kind
-        self.kept.append(layer)
-        return layer
-
 
 def unknown_class(kind: str) -> str:
     """What to say of a class that is none of Keras's."""
@@ -268,9 +261,6 @@ def keras_2_hard_sigmoid(x):
     return ops.clip(0.2 * x + 0.5, 0, 1)
 
 
-# --- options
-
-
 def _option(name: str, key: str, value):
     """An option's value as Keras 3 takes it."""
     if key == "dtype":
@@ -285,7 +275,7 @@ def _option(name: str, key: str, value):
         return _legal(value)
     if key in ("activation", "recurrent_activation"):
         return _activation(value)
-    return _plain(value)
+    return plain(value)
 
 
 def _activation(value):
@@ -319,13 +309,6 @@ def _dtype(value, name: str):
     """A dtype or a policy's name."""
     if isinstance(value, dict):
         value = value["config"].get("name") or value["config"].get("dtype")
-    return value
-
-
-def _plain(value):
-    """A value, out of the box that Keras 2 put NumPy numbers in."""
-    if isinstance(value, dict) and "value" in value and "type" in value:
-        return value["value"]
     return value
 
 
@@ -372,295 +355,3 @@ def _of_keras_1(kind: str, config: dict) -> dict:
 
 def _legal(name: str) -> str:
     return name.replace("/", ".")
-
-
-def _text(value) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-# --- the graph
-
-
-def _references(node, calls) -> Iterator[tuple[str, int]]:
-    """(layer, number of its call) of all tensors that a saved call takes."""
-    if isinstance(node, dict):
-        for value in node.values():
-            yield from _references(value, calls)
-    elif isinstance(node, list | tuple):
-        if _is_reference(node):
-            if node[0] != "_CONSTANT_VALUE":
-                yield node[0], node[1]
-            for part in node[2:]:
-                yield from _references(part, calls)
-        else:
-            for part in node:
-                yield from _references(part, calls)
-
-
-def _is_reference(value) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) in (3, 4)
-        and isinstance(value[0], str)
-        and isinstance(value[1], int)
-    )
-
-
-def _tensors(value, calls):
-    """A saved argument with tensors in place of references."""
-    if _is_reference(value):
-        name, index, which = value[:3]
-        return _plain(which) if name == "_CONSTANT_VALUE" else calls[name][index][which]
-    if isinstance(value, list):
-        return [_tensors(part, calls) for part in value]
-    return _plain(value)
-
-
-def _called(layer: Callable, node, calls):
-    entries = [node] if _is_reference(node) else node
-    options = {}
-    for entry in entries:
-        options |= entry[3] if len(entry) > 3 else {}
-    options = {
-        key: _tensors(value, calls)
-        for key, value in options.items()
-        if key not in ("training", "name") and value is not None
-    }
-    tensors = [_tensors(entry[:3], calls) for entry in entries]
-    single = _is_reference(node) or len(tensors) == 1
-    return layer(tensors[0] if single else tensors, **options)
-
-
-def _ends(listed, calls):
-    if isinstance(listed, dict):
-        return {key: _ends(value, calls) for key, value in listed.items()}
-    if _is_reference(listed):
-        return _tensors(listed, calls)
-    ends = [_ends(one, calls) for one in listed]
-    return ends[0] if len(ends) == 1 else ends
-
-
-def _sliced(x, slice_spec):
-    parts = []
-    for part in slice_spec:
-        if isinstance(part, dict) and part.get("class_name") == "__ellipsis__":
-            parts.append(Ellipsis)
-        elif isinstance(part, dict):
-            parts.append(slice(*(_plain(part[key]) for key in ("start", "stop", "step"))))
-        else:
-            parts.append(part)
-    return x[tuple(parts)]
-
-
-def _resized(x, size, method="bilinear", antialias=False, **_):
-    return ops.image.resize(x, size, interpolation=method, antialias=antialias)
-
-
-OPERATIONS: dict[str, Callable] = {
-    "math.truediv": lambda x, y: ops.true_divide(x, y),
-    "math.divide": lambda x, y: ops.true_divide(x, y),
-    "math.multiply": lambda x, y: ops.multiply(x, y),
-    "__operators__.add": lambda x, y: ops.add(x, y),
-    "math.add": lambda x, y: ops.add(x, y),
-    "math.subtract": lambda x, y: ops.subtract(x, y),
-    "math.pow": lambda x, y: ops.power(x, y),
-    "math.maximum": lambda x, y: ops.maximum(x, y),
-    "math.minimum": lambda x, y: ops.minimum(x, y),
-    "math.negative": ops.negative,
-    "math.abs": ops.abs,
-    "math.square": ops.square,
-    "math.sqrt": ops.sqrt,
-    "math.rsqrt": ops.rsqrt,
-    "math.exp": ops.exp,
-    "math.log": ops.log,
-    "math.sigmoid": ops.sigmoid,
-    "math.tanh": ops.tanh,
-    "math.softplus": ops.softplus,
-    "nn.sigmoid": ops.sigmoid,
-    "nn.tanh": ops.tanh,
-    "nn.softplus": ops.softplus,
-    "nn.relu": lambda features: ops.relu(features),
-    "nn.relu6": lambda features: ops.relu6(features),
-    "nn.elu": lambda features: ops.elu(features),
-    "nn.selu": lambda features: ops.selu(features),
-    "nn.silu": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
-    "nn.swish": lambda features, beta=1.0: features * ops.sigmoid(beta * features),
-    "nn.gelu": lambda features, approximate=False: ops.gelu(features, approximate),
-    "nn.leaky_relu": lambda features, alpha=0.2: ops.leaky_relu(features, alpha),
-    "nn.softmax": lambda logits, axis=-1: ops.softmax(logits, axis),
-    "nn.bias_add": lambda x, bias, data_format="NHWC": ops.add(x, np.asarray(bias, "float32")),
-    "nn.l2_normalize": lambda x, axis=None, epsilon=1e-12: (
-        x * ops.rsqrt(ops.maximum(ops.sum(ops.square(x), axis, keepdims=True), epsilon))
-    ),
-    "math.reduce_mean": lambda x, axis=None, keepdims=False: ops.mean(x, axis, keepdims),
-    "math.reduce_sum": lambda x, axis=None, keepdims=False: ops.sum(x, axis, keepdims),
-    "math.reduce_max": lambda x, axis=None, keepdims=False: ops.max(x, axis, keepdims),
-    "math.reduce_min": lambda x, axis=None, keepdims=False: ops.min(x, axis, keepdims),
-    "clip_by_value": lambda t, clip_value_min, clip_value_max: ops.clip(
-        t, clip_value_min, clip_value_max
-    ),
-    "cast": lambda x, dtype: ops.cast(x, dtype),
-    "identity": lambda x: x,
-    "convert_to_tensor": lambda x, dtype=None, **_: x,
-    "reshape": lambda x, shape: ops.reshape(x, shape),
-    "transpose": lambda x, perm=None, **_: ops.transpose(x, perm),
-    "compat.v1.transpose": lambda x, perm=None, **_: ops.transpose(x, perm),
-    "expand_dims": lambda x, axis: ops.expand_dims(x, axis),
-    "squeeze": lambda x, axis=None: ops.squeeze(x, axis),
-    "compat.v1.squeeze": lambda x, axis=None, **_: ops.squeeze(x, axis),
-    "reverse": lambda x, axis: ops.flip(x, axis),
-    "tile": lambda x, multiples: ops.tile(x, multiples),
-    "concat": lambda values, axis: ops.concatenate(values, axis),
-    "stack": lambda values, axis=0: ops.stack(values, axis),
-    "unstack": lambda x, num=None, axis=0: ops.unstack(x, num, axis),
-    "split": lambda x, num_or_size_splits, axis=0, **_: _split(x, num_or_size_splits, axis),
-    "image.resize": _resized,
-    "image.rgb_to_grayscale": lambda images: ops.image.rgb_to_grayscale(images),
-    "__operators__.getitem": _sliced,
-}
-"""Operations of TensorFlow in a graph of Keras 2, by their name behind `tf.`."""
-OPERATIONS["math.l2_normalize"] = OPERATIONS["nn.l2_normalize"]
-
-
-def _split(x, parts, axis: int):
-    return ops.split(x, parts if isinstance(parts, int) else np.cumsum(parts)[:-1].tolist(), axis)
-
-
-# --- weights
-
-
-def _set_from_hdf5(builder: _Builder, model: keras.Model, group) -> None:
-    for layer in model.layers:
-        name = builder.names.get(id(layer))
-        if name is None or not layer.weights:
-            continue
-        if name not in group:
-            raise ValueError(f"the file has no weights of layer {name!r}")
-        part = group[name]
-        names = [_text(one) for one in _attribute(part, "weight_names")]
-        arrays = [np.asarray(part[one]) for one in names]
-        if isinstance(layer, keras.Model):
-            _set_nested(builder, layer, names, arrays)
-        else:
-            _set(layer, name, arrays)
-
-
-def _set_nested(builder: _Builder, model: keras.Model, names: list[str], arrays: list) -> None:
-    leaves = list(_leaves(model))
-    own = {
-        id(leaf): [
-            array
-            for one, array in zip(names, arrays, strict=True)
-            if f"/{one}".find(f"/{builder.names[id(leaf)]}/") >= 0
-        ]
-        for leaf in leaves
-    }
-    if all(len(own[id(leaf)]) == len(leaf.weights) for leaf in leaves):
-        for leaf in leaves:
-            _set(leaf, builder.names[id(leaf)], own[id(leaf)])
-        return
-    order = [
-        (leaf, weight)
-        for trainable in (True, False)
-        for leaf in leaves
-        for weight in (leaf.trainable_weights if trainable else leaf.non_trainable_weights)
-    ]
-    if len(order) != len(arrays):
-        raise ValueError(f"the weights of the nested model {model.name!r} do not fit")
-    for (leaf, weight), array in zip(order, arrays, strict=True):
-        if tuple(weight.shape) != array.shape:
-            raise ValueError(f"the weights of layer {leaf.name!r} do not fit")
-        weight.assign(array)
-
-
-def _leaves(model: keras.Model) -> Iterator[keras.Layer]:
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
-        elif layer.weights:
-            yield layer
-
-
-def _set(layer: keras.Layer, name: str, arrays: list[np.ndarray]) -> None:
-    if isinstance(layer, layers.Normalization):
-        arrays = arrays[: len(layer.weights)]  # Keras 2 also counted the images
-    shapes = [tuple(weight.shape) for weight in layer.weights]
-    if shapes != [array.shape for array in arrays]:
-        found = [array.shape for array in arrays]
-        raise ValueError(f"the weights of layer {name!r} must be {shapes}, got {found}"[:250])
-    layer.set_weights(arrays)
-    if isinstance(layer, layers.Normalization):
-        layer.finalize_state()
-
-
-def _set_from_archive(builder: _Builder, model: keras.Model, group) -> None:
-    """Set the weights of a `.keras` file: groups by class and number, in the layers' order."""
-    holder = next(
-        (key for key in ("layers", "_layer_checkpoint_dependencies") if key in group), None
-    )
-    if holder is None:
-        raise ValueError("its weights are stored in a way that is not read here")
-    parts = group[holder]
-    times = Counter()
-    for layer in model.layers:
-        if id(layer) not in builder.kinds or not layer.weights:
-            continue
-        kind = builder.kinds[id(layer)]
-        stem = snake_case("Functional" if kind == "Model" else kind)
-        stored = [key for key in _of_stem(parts, stem) if _has_arrays(parts[key])]
-        if times[stem] >= len(stored):
-            raise ValueError(f"the file has no weights of layer {layer.name!r}")
-        part = parts[stored[times[stem]]]
-        times[stem] += 1
-        if isinstance(layer, keras.Model):
-            _set_from_archive(builder, layer, part)
-        elif _set_by_attribute(layer, part, layer.name) != len(layer.weights):
-            raise ValueError(f"the weights of layer {layer.name!r} do not fit")
-        elif isinstance(layer, layers.Normalization):
-            layer.finalize_state()
-
-
-def _of_stem(group, stem: str) -> list[str]:
-    numbers = {}
-    for key in group:
-        rest = key[len(stem) :]
-        if key == stem:
-            numbers[key] = 0
-        elif key.startswith(stem + "_") and rest[1:].isdigit():
-            numbers[key] = int(rest[1:])
-    return sorted(numbers, key=numbers.get)
-
-
-def _has_arrays(group) -> bool:
-    found = []
-    group.visititems(lambda _, one: found.append(one) if isinstance(one, h5py.Dataset) else None)
-    return bool(found)
-
-
-def _set_by_attribute(layer: keras.Layer, group, name: str) -> int:
-    """Set a layer's own arrays and, by the attribute each is, those of layers inside; how many."""
-    own = group.get("vars", {})
-    arrays = [np.asarray(own[key]) for key in sorted(own, key=int)]
-    variables = layer._trainable_variables + layer._non_trainable_variables
-    if isinstance(layer, layers.Normalization):
-        arrays = arrays[: len(variables)]  # Keras 2 also counted the images
-    if [tuple(one.shape) for one in variables][: len(arrays)] != [one.shape for one in arrays]:
-        raise ValueError(f"the weights of layer {name!r} do not fit")
-    for variable, array in zip(variables, arrays, strict=False):
-        variable.assign(array)
-    count = len(arrays)
-    for key in group:
-        inner = getattr(layer, key, getattr(layer, f"_{key}", None))
-        if isinstance(inner, keras.Layer):
-            count += _set_by_attribute(inner, group[key], name)
-    return count
-
-
-def _attribute(group, name: str) -> list:
-    if name in group.attrs:
-        return list(group.attrs[name])
-    parts, i = [], 0
-    while f"{name}{i}" in group.attrs:
-        parts += list(group.attrs[f"{name}{i}"])
-        i += 1
-    return parts
