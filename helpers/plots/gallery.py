@@ -47,7 +47,8 @@ def gallery(rows: Mapping[str, Row], *, title: str, side: int = 224) -> Gallery:
     lines = 1 + max(under.count("\n") for _, words in rows.values() for under in words)
     points = text_size(width, 9)
     line = LINE * points / 9
-    over, below = round(line * 1.4), round(lines * line * 0.85) + GAP
+    over = round(line * 1.4) if any(name.strip() for name in rows) else 4
+    below = round(lines * line * 0.85) + GAP
     pitch, heading = over + side + below, GAP + round(line * 1.2 * (1 + title.count("\n")))
     size = width / DPI, (heading + len(rows) * pitch) / DPI
     figure = Gallery(figsize=size, facecolor="white")
