@@ -495,7 +495,8 @@ def conclusions(
         f" {shares.idxmin()}.",
         f"**Trust.** Random weights give the same heatmap for most faces with"
         f" {_listed(marked)}; pixels in the heatmap's order move the score faster than in a random"
-        f" order, both ways, with {_listed(concentrated)}.",
+        f" order, both ways, with {_listed(concentrated)}. What passes both:"
+        f" {_listed(concentrated.difference(marked, sort=False))}.",
         f"**Same story, faces.** {_told(units)}. With random weights the own map is at"
         f" {units['own of control'].min():.2f} to {units['own of control'].max():.2f} too, but only"
         f" {units['gap of control'].min():+.2f} to {units['gap of control'].max():+.2f} above"
