@@ -93,8 +93,9 @@ def zoo(name: str, weights: str | Path | None = "imagenet") -> keras.Model:
     except Exception as error:  # get_file raises a bare Exception where it has no connection
         if not (isinstance(error, OSError) or "URL fetch failure" in str(error)):
             raise
+        reason = re.sub(r"https?://\S*/", "", str(error))[:140]
         raise ConnectionError(
-            f"weights of {name} not downloaded ({error}): connect once, give weights=None (random)"
+            f"weights of {name} not downloaded ({reason}): connect once, give weights=None (random)"
             f" or a file of them, or take {OFFLINE!r} (no download)"
         ) from error
     _number_anew(model)
