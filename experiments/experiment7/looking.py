@@ -498,9 +498,9 @@ def conclusions(
         f" order, both ways, with {_listed(concentrated)}. What passes both:"
         f" {_listed(concentrated.difference(marked, sort=False))}.",
         f"**Same story, faces.** {_told(units)}. With random weights the own map is at"
-        f" {units['own of control'].min():.2f} to {units['own of control'].max():.2f} too, but only"
+        f" {units['own of control'].min():.2f} to {units['own of control'].max():.2f},"
         f" {units['gap of control'].min():+.2f} to {units['gap of control'].max():+.2f} above"
-        " others: the gap says something, the correlation alone does not.",
+        " others'.",
         f"**Same story, photographs.** {_told(classes)}. Grad-CAM for a photograph's class is at"
         f" {random_similarity:.2f} to that of random weights, at {between_targets(cams):.2f} to"
         " those of other classes.",
