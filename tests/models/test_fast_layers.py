@@ -201,7 +201,6 @@ def replaced_call():
         lambda: layers.MaxPooling2D(2, padding="same"),
         lambda: layers.Conv2D(2, 3, strides=2),
         lambda: layers.Conv2D(2, 3, dilation_rate=2),
-        lambda: layers.Conv2D(2, 3, dtype="mixed_float16"),
         lambda: layers.DepthwiseConv2D(3),
         lambda: OwnConv(2, 3),
         replaced_call,
