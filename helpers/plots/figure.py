@@ -31,19 +31,26 @@ class MapFigure(Figure):
     alt: str = ""
     recipe: Recipe | None = None
 
-    def png(self) -> bytes:
+    def png(self, *, is_small: bool = False) -> bytes:
         """The figure as PNG, opaque, without a date.
 
         Images keep their colours exactly; a figure without RGB images has at most 256 colours. Text
         chunks hold the text alternative and the recipe.
+
+        Args:
+            is_small: for a notebook, which is to stay small: at most 256 colours, dithered where
+                that makes it smaller.
         """
         raw = io.BytesIO()
         self.savefig(raw, format="png", dpi=DPI, facecolor="white")
-        drawn = self.reduced(Image.open(raw).convert("RGB"))
-        small = io.BytesIO()
-        text = png_text(self.recipe, self.alt, self._boxes())
-        drawn.save(small, format="png", optimize=True, pnginfo=text)
-        return small.getvalue()
+        drawn = Image.open(raw).convert("RGB")
+        exact = self._encoded(self.reduced(drawn))
+        if not is_small:
+            return exact
+        small = self._encoded(dithered(drawn))
+        if len(small) <= len(exact):
+            return small
+        return min(exact, self._encoded(drawn.quantize(PALETTE, kmeans=1)), key=len)
 
     def reduced(self, drawn: Image.Image) -> Image.Image:
         """The drawn figure, RGB, with the colours that it is stored with."""
@@ -65,6 +72,12 @@ class MapFigure(Figure):
         extent = (left / whole_width, bottom / whole_height)
         return self.add_axes((*extent, width / whole_width, height / whole_height))
 
+    def _encoded(self, drawn: Image.Image) -> bytes:
+        encoded = io.BytesIO()
+        text = png_text(self.recipe, self.alt, self._boxes())
+        drawn.save(encoded, format="png", optimize=True, pnginfo=text)
+        return encoded.getvalue()
+
     def _boxes(self) -> list[Box]:
         """Where the images are drawn, in the order of the axes."""
         extents = [axis.get_window_extent() for axis in self.axes if axis.images]
@@ -75,10 +88,16 @@ class MapFigure(Figure):
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         data = {
-            "image/png": base64.b64encode(self.png()).decode(),
+            "image/png": base64.b64encode(self.png(is_small=True)).decode(),
             "text/plain": f"<Figure: {self.alt}>",
         }
         return data, {"image/png": {"alt": self.alt}}
+
+
+def dithered(drawn: Image.Image) -> Image.Image:
+    """An RGB image in 256 colours of its own, dithered: a third of its bytes as PNG."""
+    palette = drawn.quantize(PALETTE, kmeans=1)
+    return drawn.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
 
 def sheet(width: float, height: float) -> MapFigure:

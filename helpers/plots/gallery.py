@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from helpers.plots.figure import DPI, PALETTE, MapFigure, text_size
+from helpers.plots.figure import DPI, MapFigure, dithered, text_size
 from helpers.plots.images import show
 
 GAP, LINE = 10, 22
@@ -17,8 +17,7 @@ class Gallery(MapFigure):
 
     def reduced(self, drawn: Image.Image) -> Image.Image:
         """The drawn figure, RGB, with the colours that it is stored with."""
-        palette = drawn.quantize(PALETTE, kmeans=1)
-        return drawn.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+        return dithered(drawn)
 
 
 Row = tuple[Sequence[np.ndarray], Sequence[str]]

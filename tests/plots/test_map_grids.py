@@ -1,3 +1,4 @@
+import base64
 import io
 
 import numpy as np
@@ -154,6 +155,16 @@ def test_png_is_opaque_and_carries_the_alt_text():
     data, metadata = figure._repr_mimebundle_()
     assert set(data) == {"image/png", "text/plain"}
     assert metadata["image/png"]["alt"].startswith("Wall")
+
+
+def test_a_notebook_gets_few_colours_near_the_true_ones():
+    figure = plots.map_wall(maps(channels=3, weights=1))
+    data, _ = figure._repr_mimebundle_()
+    small, exact = base64.b64decode(data["image/png"]), figure.png()
+    opened = Image.open(io.BytesIO(small))
+    assert opened.mode == "P" and len(small) < 0.7 * len(exact)
+    true = np.asarray(Image.open(io.BytesIO(exact)).convert("RGB"), "float64")
+    assert np.abs(np.asarray(opened.convert("RGB")) - true).mean() < 6
 
 
 def test_the_same_maps_make_the_same_file(tmp_path):

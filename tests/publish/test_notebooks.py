@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent.parent
 COMMITTED = sorted([*ROOT.glob("experiments/*/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
 EXPERIMENT_1 = sorted(ROOT.glob("experiments/experiment1/visualization_*.ipynb"))
 FOLLOW_UPS = sorted(ROOT.glob("experiments/experiment[23]/*.ipynb"))
-MAX_BYTES = 6e6
-"""Coloured maps at 1:1 are 20 to 40 KB each, and a page shows a hundred."""
+MAX_BYTES = 2.5e6
+"""Coloured maps at 1:1 are 10 to 20 KB each, and a page shows a hundred."""
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
