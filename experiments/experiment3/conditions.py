@@ -61,7 +61,7 @@ def maps_under(study: Study, grid: str, condition: str, *, progress: bool = True
     images = starts(condition, model.input_shape[1:], spec.seeds)
     if condition == RANDOM_WEIGHTS:
         model = weights.reinitialised(model, seed=WEIGHTS_SEED)
-    spec = replace(spec, seed_input=maps.picture_digest(images))
+    spec = replace(spec, seed_input=maps.image_digest(images))
     digest = spec.digest(models.weight_digest(model), NUMERICS)
     path = Path(study.results or study.folder / "results") / f"{digest}.nc"
     if not store.is_intact(path):

@@ -10,7 +10,6 @@ from helpers.maps.happy import (
     happy_maps,
     image_digest,
     make_spec,
-    picture_digest,
     sad_maps,
 )
 from helpers.maps.magnitudes import MagnitudeConstrained, natural_magnitudes
@@ -101,7 +100,6 @@ __all__ = [
     "maximize_spec",
     "natural_magnitudes",
     "one_weight",
-    "picture_digest",
     "pool",
     "raised",
     "sad_maps",

@@ -277,9 +277,6 @@ def image_digest(images: np.ndarray) -> str:
     return hashlib.sha256(images.tobytes()).hexdigest()[:20]
 
 
-picture_digest = image_digest
-
-
 def as_expected(preprocessing, pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Pixels (..., *shape) in 0..255 as what the model expects, of the same shape."""
     flat = pixels.reshape(-1, *shape)

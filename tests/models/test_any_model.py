@@ -513,7 +513,7 @@ def test_an_own_layer_that_ends_in_arithmetic_has_its_own_name_at_every_trace():
     class Block(layers.Layer):
         def __init__(self):
             super().__init__(name="block")
-            self.dense = layers.Dense(4)
+            self.dense = layers.Dense(4, name="dense")
 
         def call(self, x):
             return (ops.relu(self.dense(x)) - 0.5) * 2
