@@ -175,7 +175,7 @@ def _measuring(network: keras.Model) -> tuple[Callable, Callable]:
         axes = list(range(1, len(gradient.shape)))
         return own, tf.sqrt(tf.reduce_mean(gradient**2, axis=axes))
 
-    return measure, measure_with_gradient
+    return measure.get_concrete_function(), measure_with_gradient.get_concrete_function()
 
 
 @dataclass(frozen=True)
