@@ -7,7 +7,7 @@ another's (but `Diversity`, the other maps of its group).
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import keras
@@ -262,7 +262,6 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         taken = state.taken + tf.cast(is_moving, tf.int32)
         return State(moved, slots, lowest, best, level, lowest_level, stalled, taken)
 
-    @tf.function(reduce_retracing=True)
     def advance(state: State, numbers: Numbers, first, count, patience, is_waking):
         size = (1 + len(regularizers), None)
         traces = tf.TensorArray(tf.float32, size=count, element_shape=size)
@@ -274,11 +273,10 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
             traces = traces.write(i, parts)
         return state, traces.stack()
 
-    @tf.function(reduce_retracing=True)
     def images(variables):
         return parametrization.images(variables, shape)
 
-    return Loop(start, advance, images)
+    return Loop(start, _compiled(advance), _compiled(images))
 
 
 @lru_cache(maxsize=16)
@@ -286,7 +284,6 @@ def measure_of(cut: keras.Model, taps: tuple[Tap, ...], form: Objective) -> Call
     """Compile `(images, parameters, groups)` to the scores (N,) and their gradients' RMS (N,)."""
     read = _reader(cut, taps)
 
-    @tf.function(reduce_retracing=True)
     def measure(images, parameters, groups):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
@@ -295,7 +292,12 @@ def measure_of(cut: keras.Model, taps: tuple[Tap, ...], form: Objective) -> Call
         axes = list(range(1, len(gradient.shape)))
         return scores, tf.sqrt(tf.reduce_mean(gradient**2, axis=axes))
 
-    return measure
+    return _compiled(measure)
+
+
+def _compiled(function: Callable) -> Callable:
+    """TensorFlow warns of many functions of one code object, which a partial does not have."""
+    return tf.function(partial(function), reduce_retracing=True)
 
 
 @lru_cache(maxsize=8)
