@@ -21,8 +21,8 @@ NOTEBOOKS = sorted(
         ROOT / "notebooks" / "your_own_model.ipynb",
     ]
 )
-"""Not those that compile the ImageNet model many times, minutes even at a small size: `tests/publish`
-says that they were executed from the present sources."""
+"""Not those that compile the ImageNet model many times, minutes even at a small size; they are
+executed from the present sources, as `tests/publish` says."""
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
