@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from helpers import maps
+from helpers import maps, models
 from helpers.images import display
 from helpers.maps import engines, fused, keras_vis, loop, targets
 
@@ -23,6 +23,9 @@ WEIGHTS = [(1e-3, 10.0), (10.0, 0.0), (10.0, 10.0), (0.1, 1.0)]
 LAYERS = {"conv2d_2": 3, "dense_1": 0, "dense_2": 2}
 """A convolution, a dense layer and a softmax, and the unit."""
 COLOURS = {"gray": 1, "rgb": 3}
+ROUNDING = 2.4e-7
+"""Of a layer's largest pre-activation, two units in the last place: what the order of a sum may
+change."""
 
 
 def small_model(channels, seed=0):
@@ -131,6 +134,24 @@ def generic_step(cell):
     return *map(np.array, state), trace.numpy()[0]
 
 
+def has_one_gradient(cell):
+    """Whether no ReLU and no pool of a state is within rounding of another choice, (N,) bool.
+
+    There the gradient jumps, and rounding decides to which side.
+    """
+    taps = [models.Tap(name, pre_activation=True) for name in ("conv2d_1", "conv2d_2", "dense_1")]
+    images = tf.constant(states_of(cell.runs)[0])
+    values = [np.asarray(z) for z in models.cut_at(cell.target.model, taps)(images)]
+    first = values[0]
+    tiles = first.reshape(len(first), 6, 2, 5, 2, -1).transpose(0, 1, 3, 5, 2, 4)
+    top = np.sort(tiles.reshape(*tiles.shape[:4], 4), -1)
+    gaps = np.where(top[..., -1] > 0, top[..., -1] - top[..., -2], np.inf)
+    sizes = [np.abs(z).reshape(len(z), -1) for z in values]
+    least = [size.min(1) / size.max(1) for size in sizes]
+    least.append(gaps.reshape(len(gaps), -1).min(1) / sizes[0].max(1))
+    return np.min(least, 0) > ROUNDING
+
+
 @pytest.mark.parametrize("step", [fused_step, mixed_step, generic_step])
 def test_a_step_from_the_genuine_packages_state_gives_its_next_state(cell, step):
     image, cache, lowest, best, parts = step(cell)
@@ -141,10 +162,12 @@ def test_a_step_from_the_genuine_packages_state_gives_its_next_state(cell, step)
     losses = np.concatenate([run.losses for run in cell.runs])
     before = states_of(cell.runs)[2]
     decided = np.abs(losses - before) > 1e-5 * np.abs(losses)
-    assert decided.mean() > 0.9
-    np.testing.assert_allclose(image, next_image, rtol=0, atol=5e-3)
+    smooth = has_one_gradient(cell)
+    assert decided.mean() > 0.9 and smooth.mean() > 0.8
+    decided &= smooth
+    np.testing.assert_allclose(image[smooth], next_image[smooth], rtol=0, atol=5e-3)
     np.testing.assert_allclose(best[decided], next_best[decided], rtol=0, atol=5e-3)
-    np.testing.assert_allclose(cache, next_cache, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(cache[smooth], next_cache[smooth], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(lowest, next_lowest, rtol=2e-4)
     ours, genuine = parts.T, np.concatenate([run.parts for run in cell.runs])
     np.testing.assert_allclose(ours, genuine, rtol=1e-3, atol=1e-5)

@@ -11,8 +11,6 @@ from helpers.publish import notebooks
 
 ROOT = Path(__file__).parent.parent.parent
 COMMITTED = sorted([*ROOT.glob("experiments/*/*.ipynb"), *ROOT.glob("notebooks/*.ipynb")])
-EXPERIMENT_1 = sorted(ROOT.glob("experiments/experiment1/visualization_*.ipynb"))
-FOLLOW_UPS = sorted(ROOT.glob("experiments/experiment[23]/*.ipynb"))
 MAX_BYTES = 2.5e6
 """Coloured maps at 1:1 are 10 to 20 KB each, and a page shows a hundred."""
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -77,16 +75,9 @@ def test_every_image_has_a_text_alternative(path):
                 assert len(output["metadata"]["image/png"]["alt"]) > 20
 
 
-@pytest.mark.parametrize(
-    ("path", "net"),
-    [
-        *((path, net) for path in EXPERIMENT_1 for net in ("photos", "rendered")),
-        *((path, "rendered") for path in FOLLOW_UPS),
-    ],
-    ids=lambda value: getattr(value, "stem", value),
-)
-def test_experiments_run_end_to_end_when_small(path, net, tmp_path):
-    parameters = {"net": net, "size": "small", "results": str(tmp_path / "results")}
+def test_an_experiment_runs_end_to_end_when_small(tmp_path):
+    path = ROOT / "experiments" / "experiment1" / "visualization_first_pass.ipynb"
+    parameters = {"net": "photos", "size": "small", "results": str(tmp_path / "results")}
     html = notebooks.render(path, tmp_path / path.name, parameters)
     assert html.read_text().count("<img") >= 1
     assert list((tmp_path / "results").glob("*.nc"))
