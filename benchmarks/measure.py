@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contenders import KERAS_VIS, OURS, TOOLS
+from benchmarks import contenders, robust
+from benchmarks.contenders import KERAS_VIS, OURS, TV_WEIGHT
 from benchmarks.process import Worker
 
 EXPERIMENT = Path(__file__).parent.parent / "experiments" / "experiment1"
 TV_WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3)
 SEEDS = (0, 1, 2)
-TV_WEIGHT = 1e-2
+MODEL = "photos"
+"""Name of the plan's own model in the tables."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +28,18 @@ class Plan:
     Attributes:
         model: path of the model that most is measured on.
         tools: names in `contenders.TOOLS`.
+        robust_tools: names in `robust.TOOLS`.
         layers: of the model; ours against keras-vis.
         deep_layer: of the model; ours against all tools, growth and panel.
         zoo: names in `zoo.BUILDERS`, and the layer on which all tools are compared there.
-        steps: gradient steps of every optimization but those of `zoo`.
-        zoo_steps: of those.
+        robust: the same for the comparison by the recipe of today; MODEL is `model`.
+        sampled_steps: of the two calls from which an optimization on these models is predicted.
+        steps: gradient steps of every optimization by keras-vis's recipe.
+        robust_steps: of every optimization by the recipe of today.
         rounds: how often everything is asked.
         maps: maps of one comparison, units 0, 1, ...
         zoo_maps: maps of one comparison in the zoo.
+        robust_maps: maps of one comparison by the recipe of today.
         maps_one_by_one: maps asked of keras-vis, which optimizes one at a time.
         growth_maps: numbers of maps.
         growth_sizes: sides of the image, pixels.
@@ -44,15 +50,19 @@ class Plan:
 
     model: str
     tools: tuple[str, ...]
+    robust_tools: tuple[str, ...]
     layers: tuple[str, ...]
     deep_layer: str
     zoo: dict[str, str]
+    robust: dict[str, str]
     large: tuple[str, str, int]
+    sampled_steps: tuple[int, int] = (4, 12)
     steps: int = 200
-    zoo_steps: int = 10
+    robust_steps: int = 128
     rounds: int = 3
     maps: int = 16
     zoo_maps: int = 4
+    robust_maps: int = 8
     maps_one_by_one: int = 2
     growth_maps: tuple[int, ...] = (1, 16, 64)
     growth_sizes: tuple[int, ...] = (64, 128)
@@ -61,11 +71,13 @@ class Plan:
 
 
 FULL = Plan(
-    model=str(EXPERIMENT / "post.keras"),
-    tools=tuple(TOOLS),
+    model=str(EXPERIMENT / "photos.keras"),
+    tools=tuple(contenders.TOOLS),
+    robust_tools=tuple(robust.TOOLS),
     layers=("conv2d_1", "conv2d_2", "conv2d_3", "dense_1"),
     deep_layer="conv2d_3",
     zoo={"efficientnet_lite0": "top_activation", "vgg16": "block5_conv1"},
+    robust={MODEL: "conv2d_3", "efficientnet_lite0": "top_activation"},
     large=("vgg16_512", "block5_conv1", 16),
 )
 
@@ -86,6 +98,9 @@ def measure(plan: Plan, start: Callable[[str], Worker] = Worker) -> Iterator[dic
             yield {"section": "about", "tool": worker.tool} | worker.ask("about")
         for section in (_mixed, _one_unit, _share, _peers, growth_in_maps, _growth_in_size, _zoo):
             yield from section(plan, workers)
+    with ExitStack() as stack:
+        workers = [stack.enter_context(start(tool)) for tool in plan.robust_tools]
+        yield from _robust(plan, workers)
     yield from _first(plan, start)
     yield from _panel(plan, start)
     yield from _large(plan, start)
@@ -122,21 +137,54 @@ def _peers(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     for index, worker in _rounds(plan, workers):
         count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps
         answer = _optimize(worker, plan, plan.model, plan.deep_layer, range(count))
-        yield _record("peers", worker, answer, model="post", layer=plan.deep_layer, round=index)
+        yield _record("peers", worker, answer, model=MODEL, layer=plan.deep_layer, round=index)
 
 
 def _zoo(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     """The same maps of every tool, on models of the size that people use."""
-    maker, plan = _only(workers, OURS), replace(plan, steps=plan.zoo_steps)
+    maker = _only(workers, OURS)
     with tempfile.TemporaryDirectory() as folder:
         for name, layer in plan.zoo.items():
-            path = f"{folder}/{name}.keras"
-            maker.ask("build", name=name, path=path)
-            _optimize(maker, plan, path, layer, range(plan.zoo_maps))
+            path = _built(maker, name, folder)
             for index, worker in _rounds(plan, workers):
                 count = 1 if worker.tool == KERAS_VIS else plan.zoo_maps
-                answer = _optimize(worker, plan, path, layer, range(count))
+                answer = _predicted(worker, plan, plan.steps, path, layer, range(count))
                 yield _record("peers", worker, answer, model=name, layer=layer, round=index)
+
+
+def _robust(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
+    """The same maps of every tool by the recipe of today."""
+    maker = _only(workers, OURS)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, layer in plan.robust.items():
+            path = plan.model if name == MODEL else _built(maker, name, folder)
+            units = range(plan.robust_maps)
+            for index, worker in _rounds(plan, workers):
+                answer = _predicted(worker, plan, plan.robust_steps, path, layer, units, "robust")
+                yield _record("robust", worker, answer, model=name, layer=layer, round=index)
+
+
+def _built(maker: Worker, name: str, folder: str) -> str:
+    path = f"{folder}/{name}.keras"
+    maker.ask("build", name=name, path=path)
+    return path
+
+
+def _predicted(
+    worker: Worker, plan: Plan, steps: int, path: str, layer: str, units, recipe="keras-vis"
+) -> dict:
+    """Seconds of an optimization from those of two shorter ones: what is not a step, and a step.
+
+    Both come after a call that is not counted, in which a tool compiles what it keeps.
+    """
+    few, more = plan.sampled_steps
+    work = {"model": path, "layer": layer, "units": list(units), "recipe": recipe}
+    ask = partial(worker.ask, "optimize", **work)
+    ask(steps=1)
+    short, long = ask(steps=few), ask(steps=more)
+    per_step = (long["seconds"] - short["seconds"]) / (more - few)
+    seconds = short["seconds"] + (steps - few) * per_step
+    return long | {"seconds": seconds, "per_step": per_step}
 
 
 def _first(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
-from benchmarks import numbers
-from benchmarks.contenders import KERAS_VIS, NOTES, OURS
+from benchmarks import contenders, numbers, robust
+from benchmarks.contenders import KERAS_VIS, OURS
 from benchmarks.measure import Plan
 from benchmarks.numbers import Record, spread
 
@@ -32,7 +32,16 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
             ],
         ),
         "## Maps per second, and how many times the other tools' rate ours is",
-        _rate_table(plan, records),
+        _rate_table(records, "peers", plan.tools),
+        f"{plan.maps} maps, units 0 to {plan.maps - 1}, as one batch where the tool can; of"
+        f" keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}. On the larger"
+        f" models {plan.zoo_maps} maps (keras-vis: 1), predicted as below.",
+        "## By the robust recipe",
+        _rate_table(records, "robust", plan.robust_tools),
+        f"{plan.robust_maps} maps of {plan.robust_steps} steps in one batch: Fourier image, padding"
+        " with gray, random scale, jitter, Adam. Seconds of a whole optimization are predicted from"
+        f" a call of {plan.sampled_steps[0]} and one of {plan.sampled_steps[1]} steps, after one that"
+        " is not counted, in which a tool compiles what it keeps.",
         "## Times keras-vis",
         _times_table(records),
         "## Share of the convolution rate",
@@ -53,7 +62,9 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
         "## Memory",
         _memory_table(plan, records),
         "## What is not equal",
-        "\n".join(f"- **{tool}**: {NOTES[tool]}" for tool in plan.tools),
+        "\n".join(f"- **{tool}**: {contenders.NOTES[tool]}" for tool in plan.tools),
+        "By the robust recipe:",
+        "\n".join(f"- **{tool}**: {robust.NOTES[tool]}" for tool in plan.robust_tools),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
@@ -76,23 +87,17 @@ def _work(plan: Plan) -> str:
     )
 
 
-def _rate_table(plan: Plan, records: Sequence[Record]) -> str:
-    by_cell = numbers.rates(records, "peers", "model", "layer")
+def _rate_table(records: Sequence[Record], section: str, tools: Sequence[str]) -> str:
+    by_cell = numbers.rates(records, section, "model", "layer")
     rows = []
     for model, layer in sorted({cell[1:] for cell in by_cell}):
         ours = by_cell[OURS, model, layer]
         row = [model, layer, f"{median(ours):.3g}"]
-        for tool in plan.tools[1:]:
+        for tool in tools[1:]:
             theirs = by_cell[tool, model, layer]
             row.append(f"{median(theirs):.3g}: {spread(numbers.ratios(ours, theirs))} times")
         rows.append(row)
-    text = (
-        f"\n\n{plan.maps} maps, units 0 to {plan.maps - 1}, as one batch where the tool can;"
-        f" of keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}. On the"
-        f" larger models {plan.zoo_maps} maps (keras-vis: 1) of {plan.zoo_steps} steps."
-    )
-    head = ("model", "layer", OURS, *plan.tools[1:])
-    return table(head, rows) + text
+    return table(("model", "layer", OURS, *tools[1:]), rows)
 
 
 def _times_table(records: Sequence[Record]) -> str:

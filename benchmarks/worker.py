@@ -6,6 +6,7 @@ answer has `seconds` and such, or `error`.
 
 import importlib.metadata
 import json
+import math
 import os
 import resource
 import sys
@@ -15,8 +16,9 @@ from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import TextIO
 
-from benchmarks import contenders
+from benchmarks import contenders, robust
 
+RECIPES = {"keras-vis": contenders.TOOLS, "robust": robust.TOOLS}
 PACKAGES = ("tensorflow", "keras", "numpy", "keras-vis", "tf-keras-vis", "xplique")
 
 
@@ -37,13 +39,14 @@ def about(tool: str) -> dict:
     return {"versions": versions, "gpus": gpus, "peak_mb": _peak_mb()}
 
 
-def optimize(tool: str, model: str, **work) -> dict:
+def optimize(tool: str, model: str, recipe: str = "keras-vis", **work) -> dict:
     """Time an optimization (seconds, the model loaded before) and check that every map is there."""
     loaded = _load(model)
+    run = RECIPES[recipe][tool]
     began = time.perf_counter()
-    images = contenders.TOOLS[tool](loaded, **work)
+    images = run(loaded, **work)
     seconds = time.perf_counter() - began
-    count = len(work["units"]) * len(work["tv_weights"]) * len(work["seeds"])
+    count = math.prod(len(value) for value in work.values() if isinstance(value, list))
     expected = (count, *loaded.input_shape[1:])
     if images.shape != expected:
         raise ValueError(f"{tool} must return images {expected}, got {images.shape}")

@@ -19,6 +19,7 @@ from helpers.maps.batches import images_at_once
 from helpers.maps.keras_vis import ActivationMap
 from helpers.maps.objectives import over_positions
 from helpers.maps.parametrizations import PIXEL_RANGE
+from helpers.maps.programs import STEPS_PER_CALL, compiled, no_parts, with_parts
 from helpers.maps.regularizers import lp_norm, total_variation
 from helpers.models import before_last, with_quick_gradients
 from helpers.models.fast_layers import own_product
@@ -28,7 +29,6 @@ EPSILON = 1e-7
 DECAY = 0.95
 MOST_MAPS = 16
 """Maps in a batch, where memory allows: enough to keep the cores busy, few for the cache."""
-STEPS_PER_CALL = 20
 ELEMENTWISE = ("linear", "relu", "elu", "selu", "sigmoid", "tanh", "softplus", "gelu", "silu")
 """Activation functions by which each unit follows from itself alone (softmax does not)."""
 
@@ -123,19 +123,27 @@ def advance(
         activation, LP norm, total variation.
     """
     run = _runner(network, jobs, activation_weight, bounded)
-    state, trace = run(state, steps)
-    return state, trace.numpy()
+    traces = []
+    for first in range(0, steps, STEPS_PER_CALL):
+        state, trace = run(state, min(STEPS_PER_CALL, steps - first))
+        traces.append(trace)
+    return state, np.concatenate(traces)
 
 
 def _runner(network, jobs, activation_weight: float, bounded: bool) -> Callable:
-    """`(state, steps)` to the state after them and the parts of the loss."""
+    """`(state, steps)` to the state after at most `STEPS_PER_CALL` and the parts of the loss."""
     prepared = _prepared(network)
     weights = tf.constant([[job.lp_weight, job.tv_weight] for job in jobs], tf.float32)
     scale = tf.constant(-activation_weight, tf.float32)
     which = prepared.which(tf.constant([job.unit for job in jobs]))
-    return lambda state, steps: prepared.run(
-        state, which, weights, scale, tf.constant(steps), tf.constant(bounded)
-    )
+
+    def run(state, steps):
+        state, traces = prepared.run(
+            state, which, weights, scale, tf.constant(steps), tf.constant(bounded)
+        )
+        return state, traces.numpy()[:steps]
+
+    return run
 
 
 def _optimize_batch(run, jobs, steps, bounded, on_step) -> Iterator[ActivationMap]:
@@ -145,7 +153,7 @@ def _optimize_batch(run, jobs, steps, bounded, on_step) -> Iterator[ActivationMa
     while step < steps:
         count = min(STEPS_PER_CALL if step or not on_step else 1, steps - step)
         state, trace = run(state, count)
-        traces.append(trace.numpy())
+        traces.append(trace)
         step += count
         if np.isnan(traces[0][0]).any():
             raise ValueError("loss must be a number, got NaN at the seed input: no map follows")
@@ -232,9 +240,8 @@ def _compiled(
     weights, scale = tf.TensorSpec((None, 2)), tf.TensorSpec(())
     steps, bounded = tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.bool)
 
-    @tf.function(input_signature=[state, chosen, weights, scale, steps, bounded])
     def run(state, which, weights, scale, steps, bounded):
-        traces = tf.TensorArray(tf.float32, size=steps, element_shape=(3, None))
+        traces = no_parts(3, tf.shape(weights)[0])
         for step in tf.range(steps):
             x = state.image
             with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -249,10 +256,10 @@ def _compiled(
             else:
                 gradient = tape.gradient(loss, x)
             state, parts = _update(state, gradient, loss, weights, bounded)
-            traces = traces.write(step, parts)
-        return state, traces.stack()
+            traces = with_parts(traces, step, parts)
+        return state, traces
 
-    return run
+    return compiled(run, [state, chosen, weights, scale, steps, bounded])
 
 
 @tf.function(jit_compile=True)

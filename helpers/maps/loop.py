@@ -19,6 +19,7 @@ from helpers.maps.batches import images_at_once
 from helpers.maps.objectives import Objective
 from helpers.maps.optimizers import Optimizer, Slots
 from helpers.maps.parametrizations import Parametrization
+from helpers.maps.programs import STEPS_PER_CALL, compiled, no_parts, with_parts
 from helpers.maps.regularizers import Regularizer
 from helpers.maps.transforms import Transform
 from helpers.models import with_quick_gradients
@@ -27,7 +28,6 @@ from helpers.models.relu_gradients import relu_gradient
 
 MOST_MAPS = 16
 """Maps in a batch, where memory allows: enough to keep the cores busy, few for the cache."""
-STEPS_PER_CALL = 20
 LEVEL = 0.9
 """Decay of the running mean of a loss, by which a map no longer rises."""
 
@@ -205,8 +205,9 @@ class Loop:
     Attributes:
         start: variables (N, ...) to the State before the first step.
         advance: `(state, numbers, first, count, patience, is_waking)` to the State after `count`
-            steps and the weighted parts of the loss before each, (count, 1 + regularizers, N);
-            `first` is the number of the first step.
+            steps, at most `STEPS_PER_CALL`, and the weighted parts of the loss before each,
+            (`STEPS_PER_CALL`, 1 + regularizers, N), 0 after `count`; `first` is the number of the
+            first step.
         images: variables (N, ...) to pixels (N, H, W, C).
     """
 
@@ -263,15 +264,14 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         return State(moved, slots, lowest, best, level, lowest_level, stalled, taken)
 
     def advance(state: State, numbers: Numbers, first, count, patience, is_waking):
-        size = (1 + len(regularizers), None)
-        traces = tf.TensorArray(tf.float32, size=count, element_shape=size)
+        traces = no_parts(1 + len(regularizers), tf.shape(numbers.groups)[0])
         for i in tf.range(count):
             parts, loss, gradient = loss_and_gradient(
                 state.variables, numbers, numbers.draws[first + i], is_waking
             )
             state = update(state, gradient, loss, patience)
-            traces = traces.write(i, parts)
-        return state, traces.stack()
+            traces = with_parts(traces, i, parts)
+        return state, traces
 
     def images(variables):
         return parametrization.images(variables, shape)
@@ -297,7 +297,7 @@ def measure_of(cut: keras.Model, taps: tuple[Tap, ...], form: Objective) -> Call
 
 def _compiled(function: Callable) -> Callable:
     """TensorFlow warns of many functions of one code object, which a partial does not have."""
-    return tf.function(partial(function), reduce_retracing=True)
+    return compiled(partial(function))
 
 
 @lru_cache(maxsize=8)
@@ -330,7 +330,7 @@ def _optimize_batch(
         state, trace = loop.advance(
             state, numbers, tf.constant(step), tf.constant(count), most_stalled, is_waking
         )
-        traces.append(trace.numpy())
+        traces.append(trace.numpy()[:count])
         step += count
         if np.isnan(traces[0][0]).any():
             raise ValueError("loss must be a number, got NaN at the seed input: no map follows")
