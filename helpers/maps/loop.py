@@ -223,6 +223,10 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
     read = _reader(cut, taps)
     shape = cut.input_shape[1:]
 
+    @tf.function(jit_compile=True)
+    def images_of(variables):
+        return parametrization.images(variables, shape)
+
     def start(variables):
         lowest = tf.fill([len(variables)], np.float32(np.inf))
         none = tf.zeros([len(variables)], tf.int32)
@@ -230,7 +234,7 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         return State(variables, slots, lowest, variables, lowest, lowest, none, none)
 
     def loss_parts(variables, numbers: Numbers, draws):
-        images = parametrization.images(variables, shape)
+        images = images_of(variables)
         seen = changes.apply(transforms, images, draws)
         score = form.scores(read(seen), numbers.parameters, numbers.groups)
         costs = [r.values(images) * numbers.weights[:, i] for i, r in enumerate(regularizers)]
@@ -273,10 +277,7 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
             traces = with_parts(traces, i, parts)
         return state, traces
 
-    def images(variables):
-        return parametrization.images(variables, shape)
-
-    return Loop(start, _compiled(advance), _compiled(images))
+    return Loop(start, _compiled(advance), images_of)
 
 
 @lru_cache(maxsize=16)
