@@ -103,7 +103,8 @@ class Numbers(NamedTuple):
     Attributes:
         parameters: of the objective, each array with the maps first.
         weights: of the regularizers, (N, regularizers).
-        draws: uniform numbers of the transforms, (steps, N, draws).
+        draws: uniform numbers of the transforms, (steps, N, draws); `advance` takes those of
+            `STEPS_PER_CALL` steps.
         groups: (N,) int32.
     """
 
@@ -204,10 +205,9 @@ class Loop:
 
     Attributes:
         start: variables (N, ...) to the State before the first step.
-        advance: `(state, numbers, first, count, patience, is_waking)` to the State after `count`
-            steps, at most `STEPS_PER_CALL`, and the weighted parts of the loss before each,
-            (`STEPS_PER_CALL`, 1 + regularizers, N), 0 after `count`; `first` is the number of the
-            first step.
+        advance: `(state, numbers, count, patience, is_waking)` to the State after `count` steps, at
+            most `STEPS_PER_CALL`, and the weighted parts of the loss before each,
+            (`STEPS_PER_CALL`, 1 + regularizers, N), 0 after `count`.
         images: variables (N, ...) to pixels (N, H, W, C).
     """
 
@@ -267,11 +267,11 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         taken = state.taken + tf.cast(is_moving, tf.int32)
         return State(moved, slots, lowest, best, level, lowest_level, stalled, taken)
 
-    def advance(state: State, numbers: Numbers, first, count, patience, is_waking):
+    def advance(state: State, numbers: Numbers, count, patience, is_waking):
         traces = no_parts(1 + len(regularizers), tf.shape(numbers.groups)[0])
         for i in tf.range(count):
             parts, loss, gradient = loss_and_gradient(
-                state.variables, numbers, numbers.draws[first + i], is_waking
+                state.variables, numbers, numbers.draws[i], is_waking
             )
             state = update(state, gradient, loss, patience)
             traces = with_parts(traces, i, parts)
@@ -316,6 +316,12 @@ def _reader(cut: keras.Model, taps: tuple[Tap, ...]) -> Callable:
     return read
 
 
+def _from(draws: tf.Tensor, step: int) -> tf.Tensor:
+    """The draws of `STEPS_PER_CALL` steps, always as many: the loop is compiled for one shape."""
+    chosen = draws[step : step + STEPS_PER_CALL]
+    return tf.pad(chosen, [(0, STEPS_PER_CALL - len(chosen)), (0, 0), (0, 0)])
+
+
 def _optimize_batch(
     loop: Loop, jobs, steps: int, wake_steps: int, patience: int | None, on_step
 ) -> Iterator[Optimized]:
@@ -328,9 +334,8 @@ def _optimize_batch(
         count = min(STEPS_PER_CALL if step or not on_step else 1, steps - step)
         if is_waking:
             count = min(count, wake_steps - step)
-        state, trace = loop.advance(
-            state, numbers, tf.constant(step), tf.constant(count), most_stalled, is_waking
-        )
+        now = numbers._replace(draws=_from(numbers.draws, step))
+        state, trace = loop.advance(state, now, tf.constant(count), most_stalled, is_waking)
         traces.append(trace.numpy()[:count])
         step += count
         if np.isnan(traces[0][0]).any():
