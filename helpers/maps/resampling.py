@@ -66,10 +66,10 @@ def _run_backward(
 
 def _share(name: str, images, values, origins, has_gray: bool) -> None:
     images, origins = map(np.ascontiguousarray, (images, origins))
-    code = _machine_code(images.shape[-1], has_gray)
+    run = _machine_code(images.shape[-1], has_gray).functions[name]
     addresses = [array.ctypes.data for array in (images, values, origins)]
     sizes = (*images.shape[1:3], *values.shape[1:3])
-    share(code.functions[name], addresses, len(images), sizes)
+    share(lambda start, end: run(*addresses, start, end, *sizes), len(images))
 
 
 @lru_cache(maxsize=16)

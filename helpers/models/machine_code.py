@@ -5,7 +5,7 @@ A function of machine code takes addresses and sizes, all 64-bit integers.
 
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ def is_available() -> bool:
     return ir is not None and not tf.config.list_logical_devices("GPU")
 
 
+@lru_cache
 def lanes(*channels: int) -> int:
     """Floats in a vector: what the processor has, and no more than divides numbers of channels."""
     has = binding.get_host_cpu_features()
@@ -41,27 +42,27 @@ def aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def share(run: Callable, addresses: Sequence[int], count: int, sizes: Sequence[int]) -> None:
-    """Run `run(*addresses, start, end, *sizes)` on 0..count, each core on its share."""
-    threads = min(_cores(), count)
+def share(run: Callable[[int, int], None], count: int) -> None:
+    """Run `run(start, end)` on 0..count, each core on its share."""
+    threads = min(cores(), count)
     if threads < 2:
-        run(*addresses, 0, count, *sizes)
+        run(0, count)
         return
-    ends = [count * k // threads for k in range(threads + 1)]
-    shares = [
-        _threads().submit(run, *addresses, start, end, *sizes) for start, end in pairwise(ends)
-    ]
-    for each in shares:
+    own, *others = pairwise(count * k // threads for k in range(threads + 1))
+    under_way = [_threads().submit(run, *each) for each in others]
+    run(*own)
+    for each in under_way:
         each.result()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Threads that TensorFlow was given, or all cores."""
     return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
 
 
 @lru_cache(maxsize=1)
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), "machine-code")
+    return ThreadPoolExecutor(cores(), "machine-code")
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,11 @@ class Writer:
                     term = self.b.mul(term, factor)
             total = self.b.add(total, self.int(term) if isinstance(term, int) else term)
         return total
+
+    def least(self, *values: "ir.Value | int") -> "ir.Value":
+        """The lesser of two numbers."""
+        a, b = map(self.sum, values)
+        return self.b.select(self.b.icmp_signed("<", a, b), a, b)
 
     def load(self, kind: "ir.Type", *address: "ir.Value | int") -> "ir.Value":
         """Read a value at the sum of the terms."""
