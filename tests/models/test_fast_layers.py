@@ -8,7 +8,7 @@ from keras import layers
 from tiny import state
 
 from helpers import models
-from helpers.models import thin_convolution
+from helpers.models import machine_code, thin_convolution
 from helpers.models.fast_layers import own_product, quick_call
 from helpers.models.relu_gradients import relu_gradient
 
@@ -119,7 +119,7 @@ def test_another_convolution_and_pooling_run_apart(chain, in_one):
 
 @pytest.mark.parametrize("chain", PAIRS.values(), ids=PAIRS)
 def test_layers_give_the_same_where_llvm_is_missing(chain, in_one, monkeypatch):
-    monkeypatch.setattr(thin_convolution, "ir", None)
+    monkeypatch.setattr(machine_code, "ir", None)
     check_same(chained(*chain()))
     assert not in_one
 
