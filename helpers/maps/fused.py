@@ -19,7 +19,7 @@ from helpers.maps.batches import images_at_once
 from helpers.maps.keras_vis import ActivationMap
 from helpers.maps.objectives import over_positions
 from helpers.maps.parametrizations import PIXEL_RANGE
-from helpers.maps.programs import STEPS_PER_CALL, compiled, no_parts, with_parts
+from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
 from helpers.maps.regularizers import lp_norm, total_variation
 from helpers.models import before_last, with_quick_gradients
 from helpers.models.fast_layers import own_product
@@ -241,8 +241,7 @@ def _compiled(
     steps, bounded = tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.bool)
 
     def run(state, which, weights, scale, steps, bounded):
-        traces = no_parts(3, tf.shape(weights)[0])
-        for step in tf.range(steps):
+        def step(_, state):
             x = state.image
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
@@ -250,19 +249,19 @@ def _compiled(
             if is_rectified:
                 gradient = tf.cond(
                     tf.reduce_any(loss != 0),
-                    lambda: tape.gradient(loss, x),  # noqa: B023
-                    lambda: tf.zeros_like(x),  # noqa: B023
+                    lambda: tape.gradient(loss, x),
+                    lambda: tf.zeros_like(x),
                 )
             else:
                 gradient = tape.gradient(loss, x)
-            state, parts = _update(state, gradient, loss, weights, bounded)
-            traces = with_parts(traces, step, parts)
-        return state, traces
+            return _update(state, gradient, loss, weights, bounded)
+
+        return repeated(step, state, steps, (3, tf.shape(weights)[0]))
 
     return compiled(run, [state, chosen, weights, scale, steps, bounded])
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _update(state, activation_gradient, activation_loss, weights, bounded):
     """One step of every image.
 

@@ -162,11 +162,11 @@ def _measuring(network: keras.Model) -> tuple[Callable, Callable]:
     """Traced once, whatever the number of images and units."""
     images = tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)
 
-    @tf.function(input_signature=[images])
+    @tf.function(autograph=False, input_signature=[images])
     def measure(images):
         return over_positions(network(images, training=False))
 
-    @tf.function(input_signature=[images, tf.TensorSpec((None,), tf.int32)])
+    @tf.function(autograph=False, input_signature=[images, tf.TensorSpec((None,), tf.int32)])
     def measure_with_gradient(images, units):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
