@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from helpers.images import display
 from helpers.maps.batches import images_at_once
-from helpers.maps.keras_vis import ActivationMap
+from helpers.maps.dataset import ActivationMap
 from helpers.maps.objectives import over_positions
 from helpers.maps.parametrizations import PIXEL_RANGE
 from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
@@ -193,15 +193,16 @@ class _Prepared:
 @lru_cache(maxsize=8)
 def _prepared(network: keras.Model) -> _Prepared:
     """Compute for each map its own unit alone, where that can be; else all units."""
-    model = with_quick_gradients(network)
+    body, last = before_last(network) or (None, None)
+    elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
+    is_split = last is not None and last.activation in elementwise
+    model = network if is_split else with_quick_gradients(network)
 
     def all_units(x, units):
         means = over_positions(model(x, training=False))
         return tf.gather(means, units, axis=1, batch_dims=1)
 
-    body, last = before_last(model) or (None, None)
-    elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
-    if last is None or last.activation not in elementwise:
+    if not is_split:
         return _Prepared(
             lambda units: units, _compiled(model, all_units, UNITS, is_rectified=False)
         )
