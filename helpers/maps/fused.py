@@ -16,10 +16,10 @@ import tensorflow as tf
 
 from helpers.images import display
 from helpers.maps.batches import images_at_once
-from helpers.maps.keras_vis import ActivationMap
+from helpers.maps.dataset import ActivationMap
 from helpers.maps.objectives import over_positions
 from helpers.maps.parametrizations import PIXEL_RANGE
-from helpers.maps.programs import STEPS_PER_CALL, compiled, no_parts, with_parts
+from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
 from helpers.maps.regularizers import lp_norm, total_variation
 from helpers.models import before_last, with_quick_gradients
 from helpers.models.fast_layers import own_product
@@ -193,15 +193,16 @@ class _Prepared:
 @lru_cache(maxsize=8)
 def _prepared(network: keras.Model) -> _Prepared:
     """Compute for each map its own unit alone, where that can be; else all units."""
-    model = with_quick_gradients(network)
+    body, last = before_last(network) or (None, None)
+    elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
+    is_split = last is not None and last.activation in elementwise
+    model = network if is_split else with_quick_gradients(network)
 
     def all_units(x, units):
         means = over_positions(model(x, training=False))
         return tf.gather(means, units, axis=1, batch_dims=1)
 
-    body, last = before_last(model) or (None, None)
-    elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
-    if last is None or last.activation not in elementwise:
+    if not is_split:
         return _Prepared(
             lambda units: units, _compiled(model, all_units, UNITS, is_rectified=False)
         )
@@ -241,8 +242,7 @@ def _compiled(
     steps, bounded = tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.bool)
 
     def run(state, which, weights, scale, steps, bounded):
-        traces = no_parts(3, tf.shape(weights)[0])
-        for step in tf.range(steps):
+        def step(_, state):
             x = state.image
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
@@ -250,19 +250,19 @@ def _compiled(
             if is_rectified:
                 gradient = tf.cond(
                     tf.reduce_any(loss != 0),
-                    lambda: tape.gradient(loss, x),  # noqa: B023
-                    lambda: tf.zeros_like(x),  # noqa: B023
+                    lambda: tape.gradient(loss, x),
+                    lambda: tf.zeros_like(x),
                 )
             else:
                 gradient = tape.gradient(loss, x)
-            state, parts = _update(state, gradient, loss, weights, bounded)
-            traces = with_parts(traces, step, parts)
-        return state, traces
+            return _update(state, gradient, loss, weights, bounded)
+
+        return repeated(step, state, steps, (3, tf.shape(weights)[0]))
 
     return compiled(run, [state, chosen, weights, scale, steps, bounded])
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _update(state, activation_gradient, activation_loss, weights, bounded):
     """One step of every image.
 

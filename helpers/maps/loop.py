@@ -19,7 +19,7 @@ from helpers.maps.batches import images_at_once
 from helpers.maps.objectives import Objective
 from helpers.maps.optimizers import Optimizer, Slots
 from helpers.maps.parametrizations import Parametrization
-from helpers.maps.programs import STEPS_PER_CALL, compiled, no_parts, with_parts
+from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
 from helpers.maps.regularizers import Regularizer
 from helpers.maps.transforms import Transform
 from helpers.models import with_quick_gradients
@@ -247,7 +247,7 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
             (gradient,) = tf.gradients(loss, variables)
         return parts, loss, tf.convert_to_tensor(gradient)
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def update(state: State, gradient, loss, patience):
         def where(is_so, new, old):
             return tf.where(tf.reshape(is_so, (-1, *[1] * (len(new.shape) - 1))), new, old)
@@ -268,14 +268,13 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         return State(moved, slots, lowest, best, level, lowest_level, stalled, taken)
 
     def advance(state: State, numbers: Numbers, count, patience, is_waking):
-        traces = no_parts(1 + len(regularizers), tf.shape(numbers.groups)[0])
-        for i in tf.range(count):
-            parts, loss, gradient = loss_and_gradient(
-                state.variables, numbers, numbers.draws[i], is_waking
-            )
-            state = update(state, gradient, loss, patience)
-            traces = with_parts(traces, i, parts)
-        return state, traces
+        def step(number, state):
+            draws = numbers.draws[number]
+            parts, loss, gradient = loss_and_gradient(state.variables, numbers, draws, is_waking)
+            return update(state, gradient, loss, patience), parts
+
+        maps = tf.shape(numbers.groups)[0]
+        return repeated(step, state, count, (1 + len(regularizers), maps))
 
     return Loop(start, _compiled(advance), images_of)
 

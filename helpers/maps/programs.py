@@ -1,4 +1,7 @@
-"""How the loop over the steps of a batch is compiled."""
+"""How the loop over the steps of a batch is compiled.
+
+AutoGraph stays off: rewriting the Python of a first map takes longer than its 200 steps.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -21,16 +24,29 @@ def compiled(loop: Callable, signature: Sequence | None = None) -> Callable:
     return tf.function(
         loop,
         input_signature=signature,
+        autograph=False,
         reduce_retracing=signature is None,
         jit_compile=bool(tf.config.list_logical_devices("GPU")) or None,
     )
 
 
-def no_parts(count: int, maps: tf.Tensor) -> tf.Tensor:
-    """Room for the parts of the loss of `STEPS_PER_CALL` steps, (steps, count, maps)."""
-    return tf.zeros((STEPS_PER_CALL, count, maps))
+def repeated(step: Callable, state, count: tf.Tensor, shape: Sequence) -> tuple:
+    """Take steps one after the other.
 
+    Args:
+        step: `(number, state)` to the next state and the parts of the loss before it.
+        state: tensors, of one shape and dtype at all steps.
+        count: of steps, at most `STEPS_PER_CALL`.
+        shape: of the parts, (parts, maps).
 
-def with_parts(traces: tf.Tensor, step: tf.Tensor, parts: tf.Tensor) -> tf.Tensor:
-    """The same with the parts (count, maps) of a step."""
-    return tf.tensor_scatter_nd_update(traces, [[step]], parts[None])
+    Returns:
+        The last state, and the parts (`STEPS_PER_CALL`, *shape), 0 after `count`.
+    """
+
+    def body(number, state, traces):
+        state, parts = step(number, state)
+        return number + 1, state, tf.tensor_scatter_nd_update(traces, [[number]], parts[None])
+
+    traces = tf.zeros((STEPS_PER_CALL, *shape))
+    _, state, traces = tf.while_loop(lambda number, *_: number < count, body, (0, state, traces))
+    return state, traces

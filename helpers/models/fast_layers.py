@@ -377,7 +377,7 @@ def _by_image(g: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     return full[:, top : top + g.shape[1], left : left + g.shape[2]]
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _sum_of_shifts(products: tf.Tensor) -> tf.Tensor:
     """(N, h, w, rows, columns, C) to (N, h + rows - 1, w + columns - 1, C)."""
     _, _, _, rows, columns, _ = products.shape
@@ -406,7 +406,7 @@ def _pool(x: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
     return pool(x)
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _largest(x: tf.Tensor, rows: int, columns: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The largest of each tile, and which of the tile's pixels, line by line, is the first such."""
     height, width = x.shape[1] // rows * rows, x.shape[2] // columns * columns
@@ -420,7 +420,7 @@ def _largest(x: tf.Tensor, rows: int, columns: int) -> tuple[tf.Tensor, tf.Tenso
     return largest, which
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _to_the_largest(g, which, shape: tuple[int, int, int], rows: int, columns: int) -> tf.Tensor:
     """Put each of `g`, one a tile, where `which` says; 0 elsewhere, (N, *shape)."""
     height, width, channels = g.shape[1:]
