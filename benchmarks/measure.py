@@ -17,6 +17,8 @@ from benchmarks.process import Worker
 EXPERIMENT = Path(__file__).parent.parent / "experiments" / "experiment1"
 TV_WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3)
 SEEDS = (0, 1, 2)
+KERAS = "keras"
+"""Name of the worker that has Keras and TensorFlow alone."""
 MODEL = "photos"
 """Name of the plan's own model in the tables."""
 
@@ -42,10 +44,11 @@ class Plan:
         robust_maps: maps of one comparison by the recipe of today.
         maps_one_by_one: maps asked of keras-vis, which optimizes one at a time.
         growth_maps: numbers of maps.
-        growth_sizes: sides of the image, pixels.
-        longest: seconds; no growth is followed beyond an optimization predicted to take longer.
+        swept_pieces: numbers of pieces, of `maps` maps each, of the sweeps that are timed.
+        processes: of the sweep by several.
         panel_maps: units that each panel process is moved to, the first of them cold.
         large: name in `zoo.BUILDERS`, layer and maps of the measurement of memory.
+        heavy: name in `zoo.BUILDERS` of a model of many weights, which is opened.
     """
 
     model: str
@@ -56,6 +59,7 @@ class Plan:
     zoo: dict[str, str]
     robust: dict[str, str]
     large: tuple[str, str, int]
+    heavy: str
     sampled_steps: tuple[int, int] = (4, 12)
     steps: int = 200
     robust_steps: int = 128
@@ -65,8 +69,8 @@ class Plan:
     robust_maps: int = 8
     maps_one_by_one: int = 2
     growth_maps: tuple[int, ...] = (1, 16, 64)
-    growth_sizes: tuple[int, ...] = (64, 128)
-    longest: float = 10.0
+    swept_pieces: tuple[int, int] = (2, 6)
+    processes: int = 2
     panel_maps: int = 4
 
 
@@ -79,6 +83,7 @@ FULL = Plan(
     zoo={"efficientnet_lite0": "top_activation", "vgg16": "block5_conv1"},
     robust={MODEL: "conv2d_3", "efficientnet_lite0": "top_activation"},
     large=("vgg16_512", "block5_conv1", 16),
+    heavy="vgg16",
 )
 
 
@@ -96,7 +101,7 @@ def measure(plan: Plan, start: Callable[[str], Worker] = Worker) -> Iterator[dic
         workers = [stack.enter_context(start(tool)) for tool in plan.tools]
         for worker in workers:
             yield {"section": "about", "tool": worker.tool} | worker.ask("about")
-        for section in (_mixed, _one_unit, _share, _peers, growth_in_maps, _growth_in_size, _zoo):
+        for section in (_mixed, _one_unit, _share, _peers, growth_in_maps, _workers, _zoo):
             yield from section(plan, workers)
     with ExitStack() as stack:
         workers = [stack.enter_context(start(tool)) for tool in plan.robust_tools]
@@ -104,6 +109,7 @@ def measure(plan: Plan, start: Callable[[str], Worker] = Worker) -> Iterator[dic
     yield from _first(plan, start)
     yield from _panel(plan, start)
     yield from _large(plan, start)
+    yield from _heavy(plan, start)
 
 
 def _against_keras_vis(section, plan, workers, work: dict, one_by_one: dict) -> Iterator[dict]:
@@ -182,9 +188,8 @@ def _predicted(
     ask = partial(worker.ask, "optimize", **work)
     ask(steps=1)
     short, long = ask(steps=few), ask(steps=more)
-    per_step = (long["seconds"] - short["seconds"]) / (more - few)
-    seconds = short["seconds"] + (steps - few) * per_step
-    return long | {"seconds": seconds, "per_step": per_step}
+    per_step = max(0.0, (long["seconds"] - short["seconds"]) / (more - few))
+    return long | {"seconds": long["seconds"] + (steps - more) * per_step, "per_step": per_step}
 
 
 def _first(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
@@ -198,16 +203,26 @@ def _first(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
 
 
 def _large(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
-    """Memory of a process that makes maps of large images, and how long opening the model takes."""
+    """Memory of a process that makes maps of large images."""
     name, layer, maps = plan.large
     with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/{name}.keras"
         with start(OURS) as maker:
-            maker.ask("build", name=name, path=path)
+            path = _built(maker, name, folder)
         with start(OURS) as worker:
-            opened = worker.ask("opening", model=path)
             answer = _optimize(worker, replace(plan, steps=1), path, layer, range(maps))
-            yield _record("large", worker, answer | opened, model=name)
+            yield _record("large", worker, answer, model=name)
+
+
+def _heavy(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
+    """How long importing and opening a model of many weights takes, by us and by Keras alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        with start(OURS) as maker:
+            path = _built(maker, plan.heavy, folder)
+        for index in range(plan.rounds):
+            for tool in (OURS, KERAS)[:: -1 if index % 2 else 1]:
+                with start(tool) as worker:
+                    answer = worker.ask("checking", model=path)
+                    yield _record("heavy", worker, answer, model=plan.heavy, round=index)
 
 
 def _share(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
@@ -230,31 +245,32 @@ def _share(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
 
 
 def growth_in_maps(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    """Time more and more maps of one layer, until a tool would take too long."""
-    all_units = _only(workers, OURS).ask("layers", model=plan.model)["units"][plan.deep_layer]
-    for worker in workers:
-        per_map = 0.0
-        for count in plan.growth_maps:
-            if per_map * count > plan.longest:
-                break
-            units = range(min(count, all_units))
-            seeds = range(count // len(units))
-            answers = _first_and_next(worker, plan, plan.model, units, seeds)
-            for tool, answer in answers.items():
-                yield {"section": "growth in maps", "tool": tool} | answer
-            per_map = answers[worker.tool]["seconds"] / count
+    """Ours: time and memory of more and more maps of one layer."""
+    ours = _only(workers, OURS)
+    all_units = ours.ask("layers", model=plan.model)["units"][plan.deep_layer]
+    for count in plan.growth_maps:
+        units = range(min(count, all_units))
+        seeds = range(count // len(units))
+        answer = _optimize(ours, plan, plan.model, plan.deep_layer, units, seeds=seeds)
+        yield _record("growth in maps", ours, answer)
 
 
-def _growth_in_size(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    maker = _only(workers, OURS)
-    with tempfile.TemporaryDirectory() as folder:
-        for size in plan.growth_sizes:
-            model = f"{folder}/{size}.keras"
-            maker.ask("resize", model=plan.model, size=size, path=model)
-            for worker in workers:
-                count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps // 2
-                for tool, answer in _first_and_next(worker, plan, model, range(count)).items():
-                    yield {"section": "growth in size", "tool": tool, "size": size} | answer
+def _workers(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
+    """A sweep in one process and by one process for each core: two lengths, so that the start-up
+    of the processes can be told from the work."""
+    ours = _only(workers, OURS)
+    for index, count in enumerate(plan.swept_pieces):
+        for processes in (1, plan.processes)[:: -1 if index % 2 else 1]:
+            answer = ours.ask(
+                "sweep",
+                model=plan.model,
+                layer=plan.deep_layer,
+                units=plan.maps,
+                seeds=count,
+                steps=plan.steps,
+                workers=processes,
+            )
+            yield _record("workers", ours, answer, pieces=count, processes=processes)
 
 
 def _panel(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
@@ -278,13 +294,6 @@ def _rounds(plan: Plan, workers: Sequence[Worker]) -> Iterator[tuple[int, Worker
     """Every worker in every round; the order turns round, so that drift hits all alike."""
     for index in range(plan.rounds):
         yield from ((index, worker) for worker in workers[:: -1 if index % 2 else 1])
-
-
-def _first_and_next(worker, plan, model, units, seeds=SEEDS[:1]) -> dict[str, dict]:
-    """Answers by the tool's name; ours is asked twice, as it compiles for each shape it meets."""
-    ask = partial(_optimize, worker, plan, model, plan.deep_layer, units, seeds=seeds)
-    first = {f"{OURS}, first call": ask()} if worker.tool == OURS else {}
-    return {worker.tool: ask()} | first
 
 
 def _optimize(worker, plan, model, layer, units, tv_weights=(TV_WEIGHT,), seeds=SEEDS[:1]) -> dict:

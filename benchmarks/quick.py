@@ -39,6 +39,7 @@ def quick_plan(folder: Path) -> Plan:
         zoo={"tiny": "conv"},
         robust={"tiny": "conv"},
         large=("tiny", "conv", 2),
+        heavy="tiny",
         steps=2,
         sampled_steps=(1, 2),
         rounds=1,
@@ -47,6 +48,7 @@ def quick_plan(folder: Path) -> Plan:
         robust_maps=2,
         maps_one_by_one=1,
         growth_maps=(1, 8),
-        growth_sizes=(10, 12),
+        swept_pieces=(1, 2),
+        processes=1,
         panel_maps=2,
     )

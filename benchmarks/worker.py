@@ -10,10 +10,12 @@ import math
 import os
 import resource
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable
 from functools import cache, partial
+from pathlib import Path
 from typing import TextIO
 
 from benchmarks import contenders, robust
@@ -105,17 +107,52 @@ def build(tool: str, name: str, path: str) -> dict:
     return {}
 
 
-def resize(tool: str, model: str, size: int, path: str) -> dict:
-    """Save the model's convolutions as a model that takes images (size, size, C)."""
-    from benchmarks.convolutions import resized
+def checking(tool: str, model: str) -> dict:
+    """Seconds for importing Keras or `helpers.maps`, and for opening a model as it opens one.
 
-    resized(_load(model), size).save(path)
-    return {}
+    Ours checks what it loads, and names its weights by their digest, once.
+    """
+    began = time.perf_counter()
+    if tool == contenders.OURS:
+        from helpers.maps.targets import checked_model as load
+    else:
+        import keras
+
+        load = partial(keras.models.load_model, compile=False)
+    imported = time.perf_counter()
+    load(model)
+    return {"import": imported - began, "load": time.perf_counter() - imported}
+
+
+def sweep(
+    tool: str, model: str, layer: str, units: int, seeds: int, steps: int, workers: int
+) -> dict:
+    """Time a sweep that stores its maps, a piece for each seed."""
+    from helpers import maps
+    from helpers.sweeps.pieces import Piece, split
+    from helpers.sweeps.runner import optimize_missing
+
+    loaded = _load(model)
+    spec = maps.make_spec(
+        loaded,
+        layer,
+        range(units),
+        tv_weights=contenders.TV_WEIGHT,
+        seeds=range(seeds),
+        steps=steps,
+        preprocessing="0..255",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        parts = split(loaded, spec, "seed").items()
+        pieces = [Piece(loaded, part, Path(folder) / f"{name}.nc") for name, part in parts]
+        began = time.perf_counter()
+        optimize_missing(pieces, workers=workers, progress=False)
+        return {"seconds": time.perf_counter() - began, "maps": units * seeds}
 
 
 ANSWERS = {
     answer.__name__: answer
-    for answer in (about, optimize, panel, convolutions, layers, resize, opening, build)
+    for answer in (about, optimize, panel, convolutions, layers, opening, checking, sweep, build)
 }
 
 
