@@ -46,7 +46,7 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
         _times_table(records),
         "## Share of the convolution rate",
         "The convolutions alone (forward and input gradient, the same shapes; the fastest of"
-        " TensorFlow's, without bias, activation and pooling, and of our own, with bias and ReLU, and"
+        " TensorFlow's, without bias, activation and pooling, and of our own, with bias and ReLU,"
         f" with pooling or without; batches of {plan.maps}) against an optimization of {plan.maps}"
         " maps.",
         _share_table(records),
