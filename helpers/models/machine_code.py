@@ -42,9 +42,9 @@ def aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def share(run: Callable[[int, int], None], count: int) -> None:
-    """Run `run(start, end)` on 0..count, each core on its share."""
-    threads = min(cores(), count)
+def share(run: Callable[[int, int], None], count: int, least: int = 1) -> None:
+    """Run `run(start, end)` on 0..count, each core on its share, which is worth it from `least`."""
+    threads = min(cores(), count // least)
     if threads < 2:
         run(0, count)
         return

@@ -13,7 +13,7 @@ memory, and backward the gradient is spread as it is read.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -74,8 +74,8 @@ def convolve(
 
     Args:
         x: (N, H, W, C) float32, H and W known.
-        kernel: (3, 3, C, filters) float32, of a variable or constant: what is made of it is kept
-            for the next call, as long as its memory is the same.
+        kernel: (3, 3, C, filters) float32, of a variable or constant: a compiled function keeps
+            what is made of it, as long as its memory is the same.
         bias: (filters,) float32.
         padding: "valid" or "same".
         relu: apply a ReLU.
@@ -91,16 +91,18 @@ def convolve(
     if not is_supported(conv) or x.dtype != tf.float32 or 0 in output:
         return by_tensorflow(x, kernel, bias, padding=padding, relu=relu, pool=pool)
 
+    transformed = lru_cache(maxsize=2)(_transformed)
+
     @tf.custom_gradient
     def apply(x):
-        forward = partial(_run_forward, conv, margin, output)
+        forward = partial(_run_forward, transformed, conv, margin, output)
         y, which = tf.numpy_function(
             forward, [x, kernel, bias], (tf.float32, tf.uint8), stateful=False
         )
         y = tf.ensure_shape(y, (x.shape[0], *output))
 
         def gradient(g):
-            backward = partial(_run_backward, conv, margin, size)
+            backward = partial(_run_backward, transformed, conv, margin, size)
             dx = tf.numpy_function(backward, [g, y, which, kernel], tf.float32, stateful=False)
             return tf.ensure_shape(dx, x.shape)
 
@@ -167,29 +169,30 @@ class _Code:
         return 16 * sum(self.planes) + self.filters
 
 
-def _run_forward(conv: Winograd, margin: int, output: tuple[int, int, int], x, kernel, bias):
+def _run_forward(transformed: Callable, conv: Winograd, margin: int, output, x, kernel, bias):
     code = _Code(conv.channels, conv.filters, margin, relu=conv.relu, pool=conv.pool, has_bias=True)
     y = aligned((len(x), *output), np.float32)
     which = aligned(y.shape if conv.pool else (0,), np.uint8)
     arrays = np.ascontiguousarray(x), x, x, np.ascontiguousarray(bias), y, which
-    _run(code, arrays, kernel, output[:2] if conv.pool else [-(-n // 2) for n in output[:2]])
+    ours = transformed(_Buffer(kernel.ctypes.data, kernel), code)
+    _run(code, arrays, ours, output[:2] if conv.pool else [-(-n // 2) for n in output[:2]])
     return y, which
 
 
-def _run_backward(conv: Winograd, margin: int, size: tuple[int, int], g, y, which, kernel):
+def _run_backward(transformed: Callable, conv: Winograd, margin: int, size, g, y, which, kernel):
     code = _Code(conv.filters, conv.channels, 2 - margin, conv.relu, conv.pool)
     dx = aligned((len(g), *size, conv.channels), np.float32)
     arrays = np.ascontiguousarray(g), np.ascontiguousarray(y), which, g, dx, which
-    _run(code, arrays, kernel, [-(-n // 2) for n in size])
+    ours = transformed(_Buffer(kernel.ctypes.data, kernel), code)
+    _run(code, arrays, ours, [-(-n // 2) for n in size])
     return dx
 
 
 def _run(code: _Code, arrays: Sequence[np.ndarray], kernel: np.ndarray, tiles) -> None:
     """Run on x, y and which to read, the bias, and y and which to write."""
     x, out = arrays[0], arrays[-2]
-    ours = _transformed(_Buffer(kernel.ctypes.data, kernel), code)
     zeros = np.zeros(code.channels, np.float32)
-    addresses = [array.ctypes.data for array in (*arrays, ours, zeros)]
+    addresses = [array.ctypes.data for array in (*arrays, kernel, zeros)]
     sizes = (*x.shape[1:3], *out.shape[1:3], *tiles)
     convolve_tiles = _machine_code(code).functions["convolve"]
 
@@ -197,7 +200,7 @@ def _run(code: _Code, arrays: Sequence[np.ndarray], kernel: np.ndarray, tiles) -
         with _memory(1 << code.floats.bit_length()) as memory:
             convolve_tiles(*addresses, memory.ctypes.data, start, end, *sizes)
 
-    share(run, len(x) * tiles[0] * tiles[1])
+    share(run, len(x) * tiles[0] * tiles[1], LEAST_TILES)
 
 
 @contextmanager
@@ -226,7 +229,6 @@ class _Buffer:
     array: np.ndarray = field(compare=False)
 
 
-@lru_cache(maxsize=64)
 def _transformed(kernel: _Buffer, code: _Code) -> np.ndarray:
     """`G k G'`, (16, panels, channels, filters of a panel); backward of the turned kernel."""
     k = kernel.array.astype("float64")
