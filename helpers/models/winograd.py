@@ -231,10 +231,10 @@ class _Buffer:
 
 def _transformed(kernel: _Buffer, code: _Code) -> np.ndarray:
     """`G k G'`, (16, panels, channels, filters of a panel); backward of the turned kernel."""
-    k = kernel.array.astype("float64")
+    k = kernel.array
     if not code.has_bias:
         k = k[::-1, ::-1].swapaxes(2, 3)
-    k = np.tensordot(KERNEL, np.tensordot(KERNEL, k, (1, 1)), (1, 1))
+    k = np.kron(KERNEL, KERNEL) @ k.reshape(9, -1)
     k = k.reshape(16, code.channels, -1, code.panel).swapaxes(1, 2)
     result = aligned(k.shape, np.float32)
     result[:] = k
