@@ -40,6 +40,7 @@ def quick_plan(folder: Path) -> Plan:
         robust={"tiny": "conv"},
         large=("tiny", "conv", 2),
         steps=2,
+        robust_steps=2,
         sampled_steps=(1, 2),
         rounds=1,
         maps=4,

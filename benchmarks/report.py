@@ -34,14 +34,14 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
         "## Maps per second, and how many times the other tools' rate ours is",
         _rate_table(records, "peers", plan.tools),
         f"{plan.maps} maps, units 0 to {plan.maps - 1}, as one batch where the tool can; of"
-        f" keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}. On the larger"
-        f" models {plan.zoo_maps} maps (keras-vis: 1), predicted as below.",
+        f" keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}. On the"
+        f" larger models {plan.zoo_maps} maps (keras-vis: 1), predicted as below.",
         "## By the robust recipe",
         _rate_table(records, "robust", plan.robust_tools),
         f"{plan.robust_maps} maps of {plan.robust_steps} steps in one batch: Fourier image, padding"
         " with gray, random scale, jitter, Adam. Seconds of a whole optimization are predicted from"
-        f" a call of {plan.sampled_steps[0]} and one of {plan.sampled_steps[1]} steps, after one that"
-        " is not counted, in which a tool compiles what it keeps.",
+        f" a call of {plan.sampled_steps[0]} and one of {plan.sampled_steps[1]} steps, after one"
+        " that is not counted, in which a tool compiles what it keeps.",
         "## Times keras-vis",
         _times_table(records),
         "## Share of the convolution rate",

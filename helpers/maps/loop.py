@@ -223,6 +223,10 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
     read = _reader(cut, taps)
     shape = cut.input_shape[1:]
 
+    @tf.function(autograph=False, jit_compile=True)
+    def images_of(variables):
+        return parametrization.images(variables, shape)
+
     def start(variables):
         lowest = tf.fill([len(variables)], np.float32(np.inf))
         none = tf.zeros([len(variables)], tf.int32)
@@ -230,7 +234,7 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         return State(variables, slots, lowest, variables, lowest, lowest, none, none)
 
     def loss_parts(variables, numbers: Numbers, draws):
-        images = parametrization.images(variables, shape)
+        images = images_of(variables)
         seen = changes.apply(transforms, images, draws)
         score = form.scores(read(seen), numbers.parameters, numbers.groups)
         costs = [r.values(images) * numbers.weights[:, i] for i, r in enumerate(regularizers)]
@@ -263,19 +267,22 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         taken = state.taken + tf.cast(is_moving, tf.int32)
         return State(moved, slots, lowest, best, level, lowest_level, stalled, taken)
 
-    def advance(state: State, numbers: Numbers, first, count, patience, is_waking):
+    def steps_on(state: State, numbers: Numbers, count, patience, is_waking):
         def step(number, state):
-            draws = numbers.draws[first + number]
+            draws = numbers.draws[number]
             parts, loss, gradient = loss_and_gradient(state.variables, numbers, draws, is_waking)
             return update(state, gradient, loss, patience), parts
 
         maps = tf.shape(numbers.groups)[0]
         return repeated(step, state, count, (1 + len(regularizers), maps))
 
-    def images(variables):
-        return parametrization.images(variables, shape)
+    run = _compiled(steps_on)
 
-    return Loop(start, _compiled(advance), _compiled(images))
+    def advance(state: State, numbers: Numbers, first: int, count, patience, is_waking):
+        now = numbers._replace(draws=_from(numbers.draws, first))
+        return run(state, now, count, patience, is_waking)
+
+    return Loop(start, advance, images_of)
 
 
 @lru_cache(maxsize=16)
@@ -314,6 +321,12 @@ def _reader(cut: keras.Model, taps: tuple[Tap, ...]) -> Callable:
     return read
 
 
+def _from(draws: tf.Tensor, step: int) -> tf.Tensor:
+    """The draws of `STEPS_PER_CALL` steps, always as many: the loop is compiled for one shape."""
+    chosen = draws[step : step + STEPS_PER_CALL]
+    return tf.pad(chosen, [(0, STEPS_PER_CALL - len(chosen)), (0, 0), (0, 0)])
+
+
 def _optimize_batch(
     loop: Loop, jobs, steps: int, wake_steps: int, patience: int | None, on_step
 ) -> Iterator[Optimized]:
@@ -327,7 +340,7 @@ def _optimize_batch(
         if is_waking:
             count = min(count, wake_steps - step)
         state, trace = loop.advance(
-            state, numbers, tf.constant(step), tf.constant(count), most_stalled, is_waking
+            state, numbers, step, tf.constant(count), most_stalled, is_waking
         )
         traces.append(trace.numpy()[:count])
         step += count

@@ -8,8 +8,9 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from helpers.models import relu_gradients, thin_convolution
+from helpers.models import relu_gradients, thin_convolution, winograd
 from helpers.models.thin_convolution import ThinConvolution
+from helpers.models.winograd import Winograd
 
 FEW_CHANNELS = 4
 
@@ -17,11 +18,12 @@ FEW_CHANNELS = 4
 def quick_call(*operations: keras.Operation) -> Callable | None:
     """What gives the same as calling layers one after the other, with a quick gradient.
 
-    There is one for convolutions of at most `FEW_CHANNELS` channels (up to rounding), for max
-    pooling without padding by strides of the pool's size, for such a convolution in one with a ReLU
-    layer after it, with 2x2 pooling after that, or with both, and for any convolution in one with
-    the batch normalization after it. They read the layers' own kernel, bias, statistics and
-    activation function at each call. Only layers of exactly Keras's classes have one.
+    There is one for convolutions of at most `FEW_CHANNELS` channels and for those of 3 x 3 (both up
+    to rounding), for max pooling without padding by strides of the pool's size, for such a
+    convolution in one with a ReLU layer after it, with 2x2 pooling after that, or with both, and
+    for any convolution in one with the batch normalization after it. They read the layers' own
+    kernel, bias, statistics and activation function at each call. Only layers of exactly Keras's
+    classes have one.
 
     - Convolution: TensorFlow's own gradient by the image runs at a tenth of the speed of other
       convolutions: with 1 or 3 channels to write, its kernels have nothing to share. Here it is
@@ -46,7 +48,8 @@ def quick_call(*operations: keras.Operation) -> Callable | None:
         return partial(_normalized, *operations)
     first, *others = operations
     own = _in_one(*operations)
-    if own is None and (others or not (_is_thin(first) or _is_pooling(first))):
+    is_known = _is_thin(first) or _is_tiled(first) or _is_pooling(first)
+    if own is None and (others or not is_known):
         return None
 
     def call(x, **_):
@@ -55,16 +58,8 @@ def quick_call(*operations: keras.Operation) -> Callable | None:
         if own is None or is_seen or None in x.shape[1:]:
             return _one_by_one(operations, x)
         kernel = tf.convert_to_tensor(first.kernel)
-        bias = tf.convert_to_tensor(first.bias) if first.use_bias else tf.zeros(own.filters)
-        return thin_convolution.convolve(
-            x,
-            kernel,
-            bias,
-            strides=own.strides,
-            padding=first.padding,
-            relu=own.relu,
-            pool=own.pool,
-        )
+        bias = tf.convert_to_tensor(first.bias) if first.use_bias else tf.zeros(first.filters)
+        return own.convolve(x, kernel, bias)
 
     return call
 
@@ -127,11 +122,15 @@ def own_product(layer: keras.Layer, x: tf.Tensor, kernels: tf.Tensor) -> tf.Tens
     return apply(x)
 
 
-def _product(conv: layers.Conv2D, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """What a convolution makes of its input with a kernel, before the bias."""
-    if not _is_thin(conv) or None in x.shape[1:]:
+def _product(conv: layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
+    """What a thin convolution, or one of 3 x 3, makes of its input before the bias."""
+    kernel = tf.convert_to_tensor(conv.kernel)
+    if None in x.shape[1:]:
         return conv.convolution_op(x, kernel)
-    return _convolve(x, kernel, conv.strides, conv.padding)
+    if _is_thin(conv):
+        return _convolve(x, kernel, conv.strides, conv.padding)
+    bias = tf.zeros(conv.filters)
+    return winograd.convolve(x, kernel, bias, padding=conv.padding, relu=False)
 
 
 def _normalized(conv: keras.Layer, normalization: layers.BatchNormalization, x, **_) -> tf.Tensor:
@@ -147,11 +146,14 @@ def _normalized(conv: keras.Layer, normalization: layers.BatchNormalization, x, 
         shift += normalization.beta
     kernel = conv.kernel * tf.reshape(factor, _output_channels(conv))
     x = _float32(x)
-    if type(conv) is layers.Conv2D:
-        return tf.nn.bias_add(_product(conv, x, kernel), shift)
-    outputs = keras.ops.depthwise_conv(
-        x, kernel, conv.strides, conv.padding, conv.data_format, conv.dilation_rate
-    )
+    if _is_thin(conv) and None not in x.shape[1:]:
+        outputs = _convolve(x, kernel, conv.strides, conv.padding)
+    elif type(conv) is layers.Conv2D:
+        outputs = conv.convolution_op(x, kernel)
+    else:
+        outputs = keras.ops.depthwise_conv(
+            x, kernel, conv.strides, conv.padding, conv.data_format, conv.dilation_rate
+        )
     return tf.nn.bias_add(outputs, shift)
 
 
@@ -181,9 +183,21 @@ def _activated(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
-def _in_one(first: keras.Operation, *others: keras.Operation) -> ThinConvolution | None:
-    """The machine code for a thin convolution, perhaps a ReLU, and perhaps 2x2 pooling."""
-    if not _is_thin(first):
+@dataclass(frozen=True)
+class _InOne:
+    """A convolution, perhaps a ReLU and perhaps 2x2 pooling, by machine code of their own.
+
+    Attributes:
+        convolve: input, kernel and bias to the output.
+        relu: whether a ReLU is in it.
+    """
+
+    convolve: Callable
+    relu: bool
+
+
+def _in_one(first: keras.Operation, *others: keras.Operation) -> _InOne | None:
+    if not (_is_thin(first) or _is_tiled(first)):
         return None
     is_pooled = bool(others) and _is_pooling(others[-1])
     if is_pooled and tuple(others[-1].pool_size) != (2, 2):
@@ -192,17 +206,22 @@ def _in_one(first: keras.Operation, *others: keras.Operation) -> ThinConvolution
     if any(type(one) not in (layers.ReLU, layers.Activation) for one in between):
         return None
     activations = [kind for kind in map(_activation, (first, *between)) if kind != "linear"]
-    own = ThinConvolution(*first.kernel.shape, first.strides, bool(activations), is_pooled)
-    is_known = activations in ([], ["relu"]) and thin_convolution.is_supported(own)
-    return own if is_known else None
+    if activations not in ([], ["relu"]):
+        return None
+    options = {"padding": first.padding, "relu": bool(activations), "pool": is_pooled}
+    if _is_tiled(first):
+        return _InOne(partial(winograd.convolve, **options), options["relu"])
+    own = ThinConvolution(*first.kernel.shape, first.strides, options["relu"], is_pooled)
+    if not thin_convolution.is_supported(own):
+        return None
+    convolve = partial(thin_convolution.convolve, strides=first.strides, **options)
+    return _InOne(convolve, options["relu"])
 
 
 def _one_by_one(operations: Sequence[keras.Operation], x: tf.Tensor) -> tf.Tensor:
     for operation in operations:
-        if _is_thin(operation):
-            x = _activated(
-                operation, _product(operation, x, tf.convert_to_tensor(operation.kernel))
-            )
+        if _is_thin(operation) or _is_tiled(operation):
+            x = _activated(operation, _product(operation, x))
         elif _is_pooling(operation):
             x = _pool(x, *operation.pool_size)
         else:
@@ -239,6 +258,17 @@ def _is_thin(layer: keras.Operation) -> bool:
         and layer.data_format == "channels_last"
         and layer.compute_dtype == "float32"
         and (layer.strides == (1, 1) or _has_machine_code(layer.kernel.shape, layer.strides))
+    )
+
+
+def _is_tiled(layer: keras.Operation) -> bool:
+    return (
+        type(layer) is layers.Conv2D
+        and tuple(layer.kernel.shape[:2]) == (3, 3)
+        and (layer.strides, layer.dilation_rate, layer.groups) == ((1, 1), (1, 1), 1)
+        and layer.data_format == "channels_last"
+        and layer.compute_dtype == "float32"
+        and winograd.is_supported(Winograd(*layer.kernel.shape[2:]))
     )
 
 
