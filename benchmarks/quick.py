@@ -41,6 +41,7 @@ def quick_plan(folder: Path) -> Plan:
         large=("tiny", "conv", 2),
         heavy="tiny",
         steps=2,
+        robust_steps=2,
         sampled_steps=(1, 2),
         rounds=1,
         maps=4,

@@ -17,7 +17,7 @@ import tensorflow as tf
 from helpers.images import display
 from helpers.maps.batches import images_at_once
 from helpers.maps.dataset import ActivationMap
-from helpers.maps.objectives import over_positions
+from helpers.maps.objectives import at_units, over_positions
 from helpers.maps.parametrizations import PIXEL_RANGE
 from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
 from helpers.maps.regularizers import lp_norm, total_variation
@@ -199,8 +199,7 @@ def _prepared(network: keras.Model) -> _Prepared:
     model = network if is_split else with_quick_gradients(network)
 
     def all_units(x, units):
-        means = over_positions(model(x, training=False))
-        return tf.gather(means, units, axis=1, batch_dims=1)
+        return at_units(over_positions(model(x, training=False)), units)
 
     if not is_split:
         return _Prepared(

@@ -103,8 +103,7 @@ class Numbers(NamedTuple):
     Attributes:
         parameters: of the objective, each array with the maps first.
         weights: of the regularizers, (N, regularizers).
-        draws: uniform numbers of the transforms, (steps, N, draws); `advance` takes those of
-            `STEPS_PER_CALL` steps.
+        draws: uniform numbers of the transforms, (steps, N, draws).
         groups: (N,) int32.
     """
 
@@ -205,9 +204,10 @@ class Loop:
 
     Attributes:
         start: variables (N, ...) to the State before the first step.
-        advance: `(state, numbers, count, patience, is_waking)` to the State after `count` steps, at
-            most `STEPS_PER_CALL`, and the weighted parts of the loss before each,
-            (`STEPS_PER_CALL`, 1 + regularizers, N), 0 after `count`.
+        advance: `(state, numbers, first, count, patience, is_waking)` to the State after `count`
+            steps, at most `STEPS_PER_CALL`, and the weighted parts of the loss before each,
+            (`STEPS_PER_CALL`, 1 + regularizers, N), 0 after `count`; `first` is the number of the
+            first step.
         images: variables (N, ...) to pixels (N, H, W, C).
     """
 
@@ -223,7 +223,7 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
     read = _reader(cut, taps)
     shape = cut.input_shape[1:]
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def images_of(variables):
         return parametrization.images(variables, shape)
 
@@ -267,7 +267,7 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         taken = state.taken + tf.cast(is_moving, tf.int32)
         return State(moved, slots, lowest, best, level, lowest_level, stalled, taken)
 
-    def advance(state: State, numbers: Numbers, count, patience, is_waking):
+    def steps_on(state: State, numbers: Numbers, count, patience, is_waking):
         def step(number, state):
             draws = numbers.draws[number]
             parts, loss, gradient = loss_and_gradient(state.variables, numbers, draws, is_waking)
@@ -276,7 +276,13 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         maps = tf.shape(numbers.groups)[0]
         return repeated(step, state, count, (1 + len(regularizers), maps))
 
-    return Loop(start, _compiled(advance), images_of)
+    run = _compiled(steps_on)
+
+    def advance(state: State, numbers: Numbers, first: int, count, patience, is_waking):
+        now = numbers._replace(draws=_from(numbers.draws, first))
+        return run(state, now, count, patience, is_waking)
+
+    return Loop(start, advance, images_of)
 
 
 @lru_cache(maxsize=16)
@@ -333,8 +339,9 @@ def _optimize_batch(
         count = min(STEPS_PER_CALL if step or not on_step else 1, steps - step)
         if is_waking:
             count = min(count, wake_steps - step)
-        now = numbers._replace(draws=_from(numbers.draws, step))
-        state, trace = loop.advance(state, now, tf.constant(count), most_stalled, is_waking)
+        state, trace = loop.advance(
+            state, numbers, step, tf.constant(count), most_stalled, is_waking
+        )
         traces.append(trace.numpy()[:count])
         step += count
         if np.isnan(traces[0][0]).any():

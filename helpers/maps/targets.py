@@ -13,7 +13,7 @@ import tensorflow as tf
 from helpers import models
 from helpers.maps import given
 from helpers.maps.batches import images_at_once
-from helpers.maps.objectives import over_positions
+from helpers.maps.objectives import at_units, over_positions
 from helpers.maps.spec import MINUS_OTHERS, MapSpec
 from helpers.models import cutting
 from helpers.models.cutting import Tap
@@ -172,7 +172,7 @@ def _measuring(network: keras.Model) -> tuple[Callable, Callable]:
     def measure_with_gradient(images, units):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
-            own = tf.gather(scores_of(images), units, axis=1, batch_dims=1)
+            own = at_units(scores_of(images), units)
         gradient = tape.gradient(own, images)
         if gradient is None:
             raise cutting.no_gradient(network)

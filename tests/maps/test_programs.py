@@ -1,4 +1,4 @@
-"""What runs where TensorFlow sees a GPU, on the CPU: the whole loop as one XLA program."""
+"""The loop over steps, and what runs where TensorFlow sees a GPU, on the CPU: one XLA program."""
 
 import keras
 import numpy as np
@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from helpers import maps
+from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
 from helpers.maps.transforms import apply, draw
 
 SHAPE = (12, 14, 3)
@@ -90,3 +91,18 @@ def test_noise_is_the_same_numbers_as_one_program():
     usual = [127.5 + 8 * tf.random.stateless_normal(SHAPE, (seed, 0)) for seed in seeds]
     for made in (as_program(draws), apply(noise, images, draws)):
         np.testing.assert_allclose(made, usual, atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [0, 3, STEPS_PER_CALL])
+def test_steps_follow_each_other_and_their_parts_are_kept(count):
+    def step(number, doubled):
+        return 2 * doubled, tf.stack([doubled, tf.cast(number, tf.float32) + 0 * doubled])
+
+    run = compiled(lambda state, count: repeated(step, state, count, (2, 2)))
+    last, parts = run(tf.constant([1.0, 3.0]), tf.constant(count))
+    np.testing.assert_array_equal(last, [2.0**count, 3 * 2.0**count])
+    numbers = np.arange(count)
+    expected = np.zeros((STEPS_PER_CALL, 2, 2))
+    expected[:count, 0] = 2.0 ** numbers[:, None] * [1, 3]
+    expected[:count, 1] = numbers[:, None]
+    np.testing.assert_array_equal(parts, expected)
