@@ -22,7 +22,7 @@ from helpers.maps.parametrizations import PIXEL_RANGE
 from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
 from helpers.maps.regularizers import lp_norm, total_variation
 from helpers.models import before_last, with_quick_gradients
-from helpers.models.fast_layers import own_product
+from helpers.models.own_units import own_product
 
 UNITS = tf.TensorSpec((None,), tf.int32)
 EPSILON = 1e-7

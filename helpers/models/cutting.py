@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from helpers.models import fast_layers
+from helpers.models import fast_layers, own_units
 from helpers.models.graph import Call, Graph, Value, graph_of, random_data, same
 from helpers.models.inputs import as_built, held_values, image_input, in_full_precision
 from helpers.models.paths import find_call, info_of, with_units
@@ -202,7 +202,7 @@ def before_last(model: keras.Model) -> tuple[Callable, keras.Layer] | None:
 
     Returns:
         What gives the layer's input for pixels, by the calls of `fast_layers`, and the layer, whose
-        `kernel`, `bias` and `activation` give the output (see `fast_layers.own_product`); else
+        `kernel`, `bias` and `activation` give the output (see `own_units.own_product`); else
         None.
     """
     last = model.layers[-1]
@@ -262,7 +262,7 @@ class Cut(keras.layers.Layer):
         reading = plan.readings[0]
         layer = reading.operation or reading.call.operation
         makes_it = reading.value in reading.call.outputs
-        if len(plan.readings) > 1 or not makes_it or not fast_layers.is_plain(layer):
+        if len(plan.readings) > 1 or not makes_it or not own_units.is_plain(layer):
             return None
         before = reading.call.inputs[0]
 

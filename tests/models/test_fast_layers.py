@@ -9,7 +9,8 @@ from tiny import state
 
 from helpers import models
 from helpers.models import machine_code, thin_convolution
-from helpers.models.fast_layers import own_product, quick_call
+from helpers.models.fast_layers import quick_call
+from helpers.models.own_units import own_product
 from helpers.models.relu_gradients import relu_gradient
 
 
