@@ -5,12 +5,14 @@ A function of machine code takes addresses and sizes, all 64-bit integers.
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 import tensorflow as tf
@@ -40,6 +42,37 @@ def aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
     memory = np.empty(size + 64, np.uint8)
     start = -memory.ctypes.data % 64
     return memory[start : start + size].view(dtype).reshape(shape)
+
+
+@contextmanager
+def memory(floats: int) -> Iterator[np.ndarray]:
+    """Memory to work in, kept for the next call: new memory costs more than the work."""
+    idle = _idle(1 << floats.bit_length())
+    own = idle.pop() if idle else aligned((1 << floats.bit_length(),), np.float32)
+    yield own
+    idle.append(own)
+
+
+@lru_cache
+def _idle(floats: int) -> deque[np.ndarray]:
+    """Memories of a size that are not in use, at most one for each core."""
+    return deque(maxlen=cores())
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """An array known by its memory, which stays as it is while this is kept.
+
+    TensorFlow writes a variable's change elsewhere as long as others hold its buffer.
+    """
+
+    address: int
+    array: np.ndarray = field(compare=False)
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Self:
+        """Know an array by its memory."""
+        return cls(array.ctypes.data, array)
 
 
 def share(run: Callable[[int, int], None], count: int, least: int = 1) -> None:

@@ -12,17 +12,15 @@ One tile's outputs are one pool. So bias, ReLU and pooling take place before the
 memory, and backward the gradient is spread as it is read.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
 import tensorflow as tf
 
 from helpers.models import machine_code
-from helpers.models.machine_code import MachineCode, Writer, aligned, ir, share
+from helpers.models.machine_code import Buffer, MachineCode, Writer, aligned, ir, share
 from helpers.models.thin_convolution import by_tensorflow
 
 LEAST_CHANNELS = 16
@@ -174,7 +172,7 @@ def _run_forward(transformed: Callable, conv: Winograd, margin: int, output, x, 
     y = aligned((len(x), *output), np.float32)
     which = aligned(y.shape if conv.pool else (0,), np.uint8)
     arrays = np.ascontiguousarray(x), x, x, np.ascontiguousarray(bias), y, which
-    ours = transformed(_Buffer(kernel.ctypes.data, kernel), code)
+    ours = transformed(Buffer.of(kernel), code)
     _run(code, arrays, ours, output[:2] if conv.pool else [-(-n // 2) for n in output[:2]])
     return y, which
 
@@ -183,7 +181,7 @@ def _run_backward(transformed: Callable, conv: Winograd, margin: int, size, g, y
     code = _Code(conv.filters, conv.channels, 2 - margin, conv.relu, conv.pool)
     dx = aligned((len(g), *size, conv.channels), np.float32)
     arrays = np.ascontiguousarray(g), np.ascontiguousarray(y), which, g, dx, which
-    ours = transformed(_Buffer(kernel.ctypes.data, kernel), code)
+    ours = transformed(Buffer.of(kernel), code)
     _run(code, arrays, ours, [-(-n // 2) for n in size])
     return dx
 
@@ -197,39 +195,13 @@ def _run(code: _Code, arrays: Sequence[np.ndarray], kernel: np.ndarray, tiles) -
     convolve_tiles = _machine_code(code).functions["convolve"]
 
     def run(start: int, end: int) -> None:
-        with _memory(1 << code.floats.bit_length()) as memory:
+        with machine_code.memory(code.floats) as memory:
             convolve_tiles(*addresses, memory.ctypes.data, start, end, *sizes)
 
     share(run, len(x) * tiles[0] * tiles[1], LEAST_TILES)
 
 
-@contextmanager
-def _memory(floats: int) -> Iterator[np.ndarray]:
-    """Memory to work in, kept for the next call: new memory costs more than the work."""
-    idle = _idle(floats)
-    memory = idle.pop() if idle else aligned((floats,), np.float32)
-    yield memory
-    idle.append(memory)
-
-
-@lru_cache
-def _idle(floats: int) -> deque[np.ndarray]:
-    """Memories of a size that are not in use, at most one for each core."""
-    return deque(maxlen=machine_code.cores())
-
-
-@dataclass(frozen=True)
-class _Buffer:
-    """An array known by its memory, which stays as it is while this is kept.
-
-    TensorFlow writes a variable's change elsewhere as long as others hold its buffer.
-    """
-
-    address: int
-    array: np.ndarray = field(compare=False)
-
-
-def _transformed(kernel: _Buffer, code: _Code) -> np.ndarray:
+def _transformed(kernel: Buffer, code: _Code) -> np.ndarray:
     """`G k G'`, (16, panels, channels, filters of a panel); backward of the turned kernel."""
     k = kernel.array
     if not code.has_bias:
