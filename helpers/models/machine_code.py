@@ -95,7 +95,7 @@ def _engine(text: str) -> "binding.ExecutionEngine":
     module = binding.parse_assembly(text)
     builder = binding.create_pass_builder(machine, binding.create_pipeline_tuning_options(0))
     passes = binding.create_new_module_pass_manager()
-    passes.add_sroa_pass()  # sums into registers; all else LLVM does is half of the time for nothing
+    passes.add_sroa_pass()  # sums into registers; LLVM's other passes bring nothing here
     passes.run(module, builder)
     engine = binding.create_mcjit_compiler(module, machine)
     engine.finalize_object()
