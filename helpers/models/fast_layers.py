@@ -8,8 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from helpers.models import pointwise, relu_gradients, thin_convolution, winograd
-from helpers.models.pointwise import Pointwise
+from helpers.models import relu_gradients, thin_convolution, winograd
 from helpers.models.thin_convolution import ThinConvolution
 from helpers.models.winograd import Winograd
 
@@ -21,10 +20,10 @@ def quick_call(*operations: keras.Operation) -> Callable | None:
 
     There is one for convolutions of at most `FEW_CHANNELS` channels and for those of 3 x 3 (both up
     to rounding), for max pooling without padding by strides of the pool's size, for such a
-    convolution in one with a ReLU layer after it, with 2x2 pooling after that, or with both, for
-    any convolution in one with the batch normalization after it, and for one of 1 x 1 with that and
-    a ReLU or ReLU6. They read the layers' own kernel, bias, statistics and activation function at
-    each call. Only layers of exactly Keras's classes have one.
+    convolution in one with a ReLU layer after it, with 2x2 pooling after that, or with both, and
+    for any convolution in one with the batch normalization after it. They read the layers' own
+    kernel, bias, statistics and activation function at each call. Only layers of exactly Keras's
+    classes have one.
 
     - Convolution: TensorFlow's own gradient by the image runs at a tenth of the speed of other
       convolutions: with 1 or 3 channels to write, its kernels have nothing to share. Here it is
@@ -45,8 +44,6 @@ def quick_call(*operations: keras.Operation) -> Callable | None:
     """
     if not all(is_untouched(operation) for operation in operations):
         return None
-    if pointwise_call := _pointwise(*operations):
-        return pointwise_call
     if len(operations) == 2 and _is_normalized(*operations):
         return partial(_normalized, *operations)
     first, *others = operations
@@ -78,36 +75,17 @@ def _product(conv: layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
     return winograd.convolve(x, kernel, bias, padding=conv.padding, relu=False)
 
 
-def _pointwise(first: keras.Operation, *others: keras.Operation) -> Callable | None:
-    """A convolution of 1 x 1, perhaps its normalization, and perhaps an activation function."""
-    if not _is_pointwise(first):
-        return None
-    is_normalized = bool(others) and _is_normalized(first, others[0])
-    after = others[1:] if is_normalized else others
-    if any(type(one) not in (layers.ReLU, layers.Activation) for one in after):
-        return None
-    kinds = [kind for kind in map(_activation, (first, *after)) if kind != "linear"]
-    own = Pointwise(*first.kernel.shape[2:], *kinds or ["linear"]) if len(kinds) < 2 else None
-    if own is None or not pointwise.is_supported(own):
-        return None
-
-    def call(x, **_):
-        x = _float32(x)
-        is_seen = own.activation != "linear" and relu_gradients.is_changed()
-        if is_seen or None in x.shape[1:]:
-            x = _normalized(first, others[0], x) if is_normalized else first(x)
-            for operation in after:
-                x = operation(x)
-            return x
-        factor, term = _factor_and_term(first, others[0] if is_normalized else None)
-        return pointwise.convolve(own, x, tf.convert_to_tensor(first.kernel), factor, term)
-
-    return call
-
-
 def _normalized(conv: keras.Layer, normalization: layers.BatchNormalization, x, **_) -> tf.Tensor:
     """Both in one: `(k * x + b - mean) f + beta = (f k) * x + (b - mean) f + beta`."""
-    factor, term = _factor_and_term(conv, normalization)
+    shift = -tf.convert_to_tensor(normalization.moving_mean)
+    factor = tf.math.rsqrt(normalization.moving_variance + normalization.epsilon)
+    if normalization.scale:
+        factor *= normalization.gamma
+    if conv.use_bias:
+        shift += conv.bias
+    shift *= factor
+    if normalization.center:
+        shift += normalization.beta
     kernel = conv.kernel * tf.reshape(factor, _output_channels(conv))
     x = _float32(x)
     if _is_thin(conv) and None not in x.shape[1:]:
@@ -118,26 +96,7 @@ def _normalized(conv: keras.Layer, normalization: layers.BatchNormalization, x, 
         outputs = keras.ops.depthwise_conv(
             x, kernel, conv.strides, conv.padding, conv.data_format, conv.dilation_rate
         )
-    return tf.nn.bias_add(outputs, term)
-
-
-def _factor_and_term(
-    conv: keras.Layer, normalization: layers.BatchNormalization | None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """What each output channel's sum of products is multiplied by, and what is added then."""
-    if normalization is None:
-        ones = tf.ones(conv.filters)
-        return ones, tf.convert_to_tensor(conv.bias) if conv.use_bias else tf.zeros(conv.filters)
-    term = -tf.convert_to_tensor(normalization.moving_mean)
-    factor = tf.math.rsqrt(normalization.moving_variance + normalization.epsilon)
-    if normalization.scale:
-        factor *= normalization.gamma
-    if conv.use_bias:
-        term += conv.bias
-    term *= factor
-    if normalization.center:
-        term += normalization.beta
-    return factor, term
+    return tf.nn.bias_add(outputs, shift)
 
 
 def _output_channels(conv: keras.Layer) -> tuple[int, ...]:
@@ -216,15 +175,10 @@ def _activation(operation: keras.Operation) -> str | None:
     """The activation function of a convolution or an activation layer, of those known here."""
     if type(operation) is layers.ReLU:
         own = operation.max_value, operation.negative_slope, operation.threshold
-        return {(None, 0, 0): "relu", (6, 0, 0): "relu6"}.get(own)
+        return "relu" if own == (None, 0, 0) else None
     if type(operation) not in (layers.Conv2D, layers.Activation):
         return None
-    known = {
-        keras.activations.relu: "relu",
-        keras.activations.relu6: "relu6",
-        keras.activations.linear: "linear",
-        None: "linear",
-    }
+    known = {keras.activations.relu: "relu", keras.activations.linear: "linear", None: "linear"}
     return next((name for f, name in known.items() if operation.activation is f), None)
 
 
@@ -246,16 +200,6 @@ def _is_thin(layer: keras.Operation) -> bool:
         and layer.data_format == "channels_last"
         and layer.compute_dtype == "float32"
         and (layer.strides == (1, 1) or _has_machine_code(layer.kernel.shape, layer.strides))
-    )
-
-
-def _is_pointwise(layer: keras.Operation) -> bool:
-    return (
-        type(layer) is layers.Conv2D
-        and tuple(layer.kernel.shape[:2]) == (1, 1)
-        and (layer.strides, layer.groups) == ((1, 1), 1)
-        and layer.data_format == "channels_last"
-        and layer.compute_dtype == "float32"
     )
 
 
