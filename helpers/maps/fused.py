@@ -1,14 +1,13 @@
 """The batched engine: many maps in one compiled loop, by keras-vis's maths.
 
 Every map has its own objective, weights, RMSprop cache and best image, and none of them reads
-another's: the batch changes the speed only. Of the last layer each map's own unit is computed. The
-update of the images is one XLA kernel.
+another's: the batch changes the speed only. Of the last layer each map's own unit is computed, and
+`steps` moves the images.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -18,15 +17,12 @@ from helpers.images import display
 from helpers.maps.batches import images_at_once
 from helpers.maps.dataset import ActivationMap
 from helpers.maps.objectives import at_units, over_positions
-from helpers.maps.parametrizations import PIXEL_RANGE
 from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
-from helpers.maps.regularizers import lp_norm, total_variation
+from helpers.maps.steps import State, update
 from helpers.models import before_last, with_quick_gradients
 from helpers.models.own_units import own_product
 
 UNITS = tf.TensorSpec((None,), tf.int32)
-EPSILON = 1e-7
-DECAY = 0.95
 MOST_MAPS = 16
 """Maps in a batch, where memory allows: enough to keep the cores busy, few for the cache."""
 ELEMENTWISE = ("linear", "relu", "elu", "selu", "sigmoid", "tanh", "softplus", "gelu", "silu")
@@ -50,22 +46,6 @@ class Job:
     lp_weight: float
     seed_input: np.ndarray
     is_silent: bool = False
-
-
-class State(NamedTuple):
-    """Where the maps of a batch stand.
-
-    Attributes:
-        image: (N, H, W, C) float32, pixels.
-        cache: RMSprop's mean squared gradient, as `image`.
-        lowest: the lowest loss before a step so far, (N,).
-        best: the image after the step whose loss before it was the lowest, as `image`.
-    """
-
-    image: tf.Tensor
-    cache: tf.Tensor
-    lowest: tf.Tensor
-    best: tf.Tensor
 
 
 def optimize(
@@ -254,35 +234,8 @@ def _compiled(
                 )
             else:
                 gradient = tape.gradient(loss, x)
-            return _update(state, gradient, loss, weights, bounded)
+            return update(state, gradient, loss, weights, bounded)
 
         return repeated(step, state, steps, (3, tf.shape(weights)[0]))
 
     return compiled(run, [state, chosen, weights, scale, steps, bounded])
-
-
-@tf.function(autograph=False, jit_compile=True)
-def _update(state, activation_gradient, activation_loss, weights, bounded):
-    """One step of every image.
-
-    `g = d loss / d x; g = g / (rms(g) + eps); v = .95 v + .05 g^2; x = x - g / sqrt(v + eps)`; the
-    image after the step of the lowest loss before a step is kept (keras-vis 0.4.1, `Optimizer`).
-    """
-    x, cache, lowest, best = state
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        lp = weights[:, 0] * lp_norm(x)
-        tv = weights[:, 1] * total_variation(x)
-        regularizers = lp + tv
-    gradient = tape.gradient(regularizers, x) + activation_gradient
-    axes = list(range(1, len(x.shape)))
-    rms = tf.sqrt(tf.reduce_mean(gradient**2, axis=axes, keepdims=True))
-    gradient = gradient / (rms + EPSILON)
-    cache = DECAY * cache + (1 - DECAY) * gradient**2
-    x = x - gradient / tf.sqrt(cache + EPSILON)
-    x = tf.where(bounded, tf.clip_by_value(x, *map(float, PIXEL_RANGE)), x)
-    loss = activation_loss + regularizers
-    better = loss < lowest
-    best = tf.where(tf.reshape(better, (-1, *[1] * len(axes))), x, best)
-    state = State(x, cache, tf.where(better, loss, lowest), best)
-    return state, tf.stack([activation_loss, lp, tv])

@@ -197,6 +197,16 @@ class Writer:
         name = f"llvm.fmuladd.v{a.type.count}f32"
         return self.b.call(self.b.module.declare_intrinsic(name, fnty=kind), [a, b, c])
 
+    def number(self, n: int) -> "ir.Value":
+        """A place in a vector."""
+        return ir.Constant(ir.IntType(32), n)
+
+    def square_root(self, vector: "ir.Value") -> "ir.Value":
+        """Of each of a vector."""
+        kind = ir.FunctionType(vector.type, [vector.type])
+        name = f"llvm.sqrt.v{vector.type.count}f32"
+        return self.b.call(self.b.module.declare_intrinsic(name, fnty=kind), [vector])
+
     def chosen(self, is_so: "ir.Value", vector: "ir.Value") -> "ir.Value":
         """The vector where a vector of bits says so, else 0."""
         return self.b.select(is_so, vector, ir.Constant(vector.type, [0.0] * vector.type.count))
