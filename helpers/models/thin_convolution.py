@@ -23,6 +23,8 @@ from helpers.models.machine_code import MachineCode, Writer, aligned, ir, share
 
 MAX_KERNEL_VALUES = 256
 """Values of one filter (rows x columns x channels): the machine code grows with them."""
+LEAST_LINES = 16
+"""Of pools that are worth another core."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def _run_forward(conv: ThinConvolution, output: tuple[int, int, int], x, kernel,
     y = aligned((len(x), *output), np.float32)
     which = aligned(y.shape, np.uint8)
     arrays = (*map(np.ascontiguousarray, (x, kernel, bias)), y, which)
-    _share(conv, "forward", arrays, (*x.shape[1:3], *output[:2]))
+    _share(conv, "forward", arrays, len(x) * output[0], (*x.shape[1:3], *output[:2]))
     return y, which
 
 
@@ -153,14 +155,17 @@ def _run_backward(conv: ThinConvolution, image: tuple[int, int, int], g, y, whic
     dx = aligned((len(g), *image), np.float32)
     dx[:] = 0
     arrays = (*map(np.ascontiguousarray, (g, y)), which, _table(conv, kernel), dx)
-    _share(conv, "backward", arrays, (*image[:2], *g.shape[1:3]))
+    _share(conv, "backward", arrays, len(g), (*image[:2], *g.shape[1:3]))
     return dx
 
 
-def _share(conv: ThinConvolution, name: str, arrays: Sequence[np.ndarray], sizes: tuple) -> None:
+def _share(
+    conv: ThinConvolution, name: str, arrays: Sequence[np.ndarray], count: int, sizes: tuple
+) -> None:
     run = _machine_code(conv).functions[name]
     addresses = [array.ctypes.data for array in arrays]
-    share(lambda start, end: run(*addresses, start, end, *sizes), len(arrays[0]))
+    least = LEAST_LINES if name == "forward" else 1
+    share(lambda start, end: run(*addresses, start, end, *sizes), count, least)
 
 
 def _table(conv: ThinConvolution, kernel: np.ndarray) -> np.ndarray:
@@ -194,7 +199,8 @@ def _machine_code(conv: ThinConvolution) -> MachineCode:
     """`forward(x, kernel, bias, y, which, *sizes)`, with pooling only, and `backward(g, y, which,
     table, dx, *sizes)`, which adds to dx.
 
-    The sizes: first image, the image after the last, height and width of x, and of y.
+    The sizes: the first of y's lines (backward: of the images) and the one after the last, height
+    and width of x, and of y.
     """
     lanes = machine_code.lanes(conv.filters)
     writers = {"backward": partial(_write_backward, conv=conv, lanes=lanes)}
@@ -210,11 +216,11 @@ def _write_forward(function: "ir.Function", conv: ThinConvolution, lanes: int) -
     blocks = 2 if conv.filters % (2 * lanes) == 0 else 1
     pixel = 4 * conv.channels
     with (
-        w.loop(end, start=start) as n,
-        w.loop(y_height) as i,
+        w.loop(end, start=start) as line,
         w.loop(conv.filters, blocks * lanes) as f,
         w.loop(y_width) as j,
     ):
+        n, i = w.b.sdiv(line, y_height), w.b.srem(line, y_height)
         first = w.sum(x, (w.sum((w.sum((n, height), (i, 2)), width), (j, 2)), pixel))
         row = w.sum((width, pixel))
         vector = w.vector(lanes)
