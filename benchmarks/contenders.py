@@ -1,6 +1,6 @@
-"""The tools that are compared, each behind the same call.
+"""The tools that are compared by keras-vis's recipe, each behind the same call.
 
-`optimize(model, layer, units, tv_weights, seeds, steps)` makes one map for every unit x TV weight x
+`optimize(model, layer, units, steps, tv_weights, seeds)` makes one map for every unit x TV weight x
 seed and returns the images. A tool is imported when it is first called: each worker has its own.
 """
 
@@ -11,10 +11,13 @@ from itertools import product
 import numpy as np
 
 LP_WEIGHT = 10.0
+TV_WEIGHT = 1e-2
 OURS, KERAS_VIS = "ours", "keras-vis"
 
 
-def ours(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
+def ours(
+    model, layer: str, units, *, steps: int, tv_weights=(TV_WEIGHT,), seeds=(0,)
+) -> np.ndarray:
     """`happy_maps` with `engine="batched"`, the whole Dataset with all it measures."""
     from helpers import maps
 
@@ -35,7 +38,9 @@ def ours(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
     return happy["raw"].values.reshape(-1, *model.input_shape[1:])
 
 
-def keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
+def keras_vis(
+    model, layer: str, units, *, steps: int, tv_weights=(TV_WEIGHT,), seeds=(0,)
+) -> np.ndarray:
     """The genuine package's `visualize_activation`, one map per call, as it is meant to be used."""
     from helpers.maps.keras_vis import visualize_activation
 
@@ -56,7 +61,9 @@ def keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.nda
     )
 
 
-def tf_keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
+def tf_keras_vis(
+    model, layer: str, units, *, steps: int, tv_weights=(TV_WEIGHT,), seeds=(0,)
+) -> np.ndarray:
     """A batch of all units and seeds per call; a TV weight holds for a whole batch."""
     import tensorflow as tf
     from tf_keras_vis.activation_maximization import ActivationMaximization
@@ -83,7 +90,9 @@ def tf_keras_vis(model, layer: str, units, tv_weights, seeds, steps: int) -> np.
     return np.concatenate(images)
 
 
-def xplique(model, layer: str, units, tv_weights, seeds, steps: int) -> np.ndarray:
+def xplique(
+    model, layer: str, units, *, steps: int, tv_weights=(TV_WEIGHT,), seeds=(0,)
+) -> np.ndarray:
     """A batch of all units and seeds per call; a TV weight holds for a whole batch.
 
     Without its Fourier images and augmentations; it makes the seed inputs itself.

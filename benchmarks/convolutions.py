@@ -6,15 +6,18 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from helpers.models.thin_convolution import ThinConvolution, convolve, is_supported
+from helpers.models import thin_convolution, winograd
+from helpers.models.thin_convolution import ThinConvolution
+from helpers.models.winograd import Winograd
 
 
 def step_time(model: keras.Model, layer: str, batch: int, repeats: int) -> dict:
     """Time what a gradient step cannot do without: each convolution, and its input gradient.
 
-    Each convolution up to `layer` runs alone on its own shapes, without bias, activation and
-    pooling, as TensorFlow's own operations in a `tf.function`; one that has machine code of our own
-    (`helpers.models.thin_convolution`) as that, with all three, where it is faster.
+    Each convolution up to `layer` runs alone on its own shapes by the fastest code known here:
+    TensorFlow's own operations in a `tf.function`, without bias, activation and pooling, or machine
+    code of our own (`thin_convolution`, `winograd`), with bias and ReLU, and with pooling or
+    without.
 
     Args:
         model: a chain of layers that takes images (N, H, W, C).
@@ -47,22 +50,20 @@ def _seconds(run: Callable, x: tf.Tensor, repeats: int) -> float:
 
 
 def _known(conv: keras.layers.Conv2D, shape: tuple[int, ...]) -> list[Callable]:
-    own = ThinConvolution(*conv.kernel.shape, conv.strides, pool=True)
-    ours = [pooled_and_back(conv)] if conv.kernel.shape[2] <= 4 and is_supported(own) else []
+    convolve = _own_code(conv)
+    ours = [own_and_back(conv, convolve, pool) for pool in (True, False)] if convolve else []
     return [forward_and_back(conv, shape), *ours]
 
 
-def resized(model: keras.Model, size: int) -> keras.Model:
-    """Build the model as far as its last convolution for images (size, size, C), same weights."""
-    pixels = keras.Input((size, size, model.input_shape[-1]))
-    last = _convolutions(model, model.layers[-1].name)[-1]
-    copies, x = [], pixels
-    for layer in model.layers[1 : model.layers.index(last) + 1]:
-        copies.append((layer, type(layer).from_config(layer.get_config())))
-        x = copies[-1][1](x)
-    for layer, copy in copies:
-        copy.set_weights(layer.get_weights())
-    return keras.Model(pixels, x, name=f"{model.name}_{size}")
+def _own_code(conv: keras.layers.Conv2D) -> Callable | None:
+    rows, columns, channels, filters = conv.kernel.shape
+    thin = ThinConvolution(rows, columns, channels, filters, conv.strides, pool=True)
+    if channels <= 4 and thin_convolution.is_supported(thin):
+        return thin_convolution.convolve
+    is_tiled = (rows, columns, *conv.strides) == (3, 3, 1, 1)
+    if is_tiled and winograd.is_supported(Winograd(channels, filters)):
+        return winograd.convolve
+    return None
 
 
 def _convolutions(model: keras.Model, layer: str) -> list[keras.layers.Conv2D]:
@@ -84,15 +85,15 @@ def forward_and_back(conv: keras.layers.Conv2D, shape: tuple[int, ...]):
     return run
 
 
-def pooled_and_back(conv: keras.layers.Conv2D) -> Callable:
-    """Compile a convolution with ReLU and 2x2 pooling and its gradient, by our own code."""
+def own_and_back(conv: keras.layers.Conv2D, convolve: Callable, pool: bool) -> Callable:
+    """Compile a convolution with ReLU, perhaps with 2x2 pooling, and its gradient, by our code."""
     kernel, bias = tf.constant(conv.kernel), tf.zeros(conv.filters)
 
     @tf.function
     def run(x):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = convolve(x, kernel, bias, padding=conv.padding, pool=True)
+            y = convolve(x, kernel, bias, padding=conv.padding, pool=pool)
         return y, tape.gradient(y, x, y)
 
     return run

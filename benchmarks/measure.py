@@ -10,13 +10,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contenders import KERAS_VIS, OURS, TOOLS
+from benchmarks import contenders, robust
+from benchmarks.contenders import KERAS_VIS, OURS, TV_WEIGHT
 from benchmarks.process import Worker
 
 EXPERIMENT = Path(__file__).parent.parent / "experiments" / "experiment1"
 TV_WEIGHTS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3)
 SEEDS = (0, 1, 2)
-TV_WEIGHT = 1e-2
+KERAS = "keras"
+"""Name of the worker that has Keras and TensorFlow alone."""
+MODEL = "photos"
+"""Name of the plan's own model in the tables."""
 
 
 @dataclass(frozen=True)
@@ -26,47 +30,60 @@ class Plan:
     Attributes:
         model: path of the model that most is measured on.
         tools: names in `contenders.TOOLS`.
+        robust_tools: names in `robust.TOOLS`.
         layers: of the model; ours against keras-vis.
         deep_layer: of the model; ours against all tools, growth and panel.
         zoo: names in `zoo.BUILDERS`, and the layer on which all tools are compared there.
-        steps: gradient steps of every optimization but those of `zoo`.
-        zoo_steps: of those.
+        robust: the same for the comparison by the recipe of today; MODEL is `model`.
+        sampled_steps: of the two calls from which an optimization on these models is predicted.
+        steps: gradient steps of every optimization by keras-vis's recipe.
+        robust_steps: of every optimization by the recipe of today.
         rounds: how often everything is asked.
         maps: maps of one comparison, units 0, 1, ...
         zoo_maps: maps of one comparison in the zoo.
+        robust_maps: maps of one comparison by the recipe of today.
         maps_one_by_one: maps asked of keras-vis, which optimizes one at a time.
         growth_maps: numbers of maps.
-        growth_sizes: sides of the image, pixels.
-        longest: seconds; no growth is followed beyond an optimization predicted to take longer.
+        swept_pieces: numbers of pieces, of `maps` maps each, of the sweeps that are timed.
+        processes: of the sweep by several.
         panel_maps: units that each panel process is moved to, the first of them cold.
         large: name in `zoo.BUILDERS`, layer and maps of the measurement of memory.
+        heavy: name in `zoo.BUILDERS` of a model of many weights, which is opened.
     """
 
     model: str
     tools: tuple[str, ...]
+    robust_tools: tuple[str, ...]
     layers: tuple[str, ...]
     deep_layer: str
     zoo: dict[str, str]
+    robust: dict[str, str]
     large: tuple[str, str, int]
+    heavy: str
+    sampled_steps: tuple[int, int] = (4, 12)
     steps: int = 200
-    zoo_steps: int = 10
+    robust_steps: int = 128
     rounds: int = 3
     maps: int = 16
     zoo_maps: int = 4
+    robust_maps: int = 8
     maps_one_by_one: int = 2
     growth_maps: tuple[int, ...] = (1, 16, 64)
-    growth_sizes: tuple[int, ...] = (64, 128)
-    longest: float = 10.0
+    swept_pieces: tuple[int, int] = (2, 6)
+    processes: int = 2
     panel_maps: int = 4
 
 
 FULL = Plan(
-    model=str(EXPERIMENT / "post.keras"),
-    tools=tuple(TOOLS),
+    model=str(EXPERIMENT / "photos.keras"),
+    tools=tuple(contenders.TOOLS),
+    robust_tools=tuple(robust.TOOLS),
     layers=("conv2d_1", "conv2d_2", "conv2d_3", "dense_1"),
     deep_layer="conv2d_3",
     zoo={"efficientnet_lite0": "top_activation", "vgg16": "block5_conv1"},
+    robust={MODEL: "conv2d_3", "efficientnet_lite0": "top_activation"},
     large=("vgg16_512", "block5_conv1", 16),
+    heavy="vgg16",
 )
 
 
@@ -84,11 +101,15 @@ def measure(plan: Plan, start: Callable[[str], Worker] = Worker) -> Iterator[dic
         workers = [stack.enter_context(start(tool)) for tool in plan.tools]
         for worker in workers:
             yield {"section": "about", "tool": worker.tool} | worker.ask("about")
-        for section in (_mixed, _one_unit, _share, _peers, growth_in_maps, _growth_in_size, _zoo):
+        for section in (_mixed, _one_unit, _share, _peers, growth_in_maps, _workers, _zoo):
             yield from section(plan, workers)
+    with ExitStack() as stack:
+        workers = [stack.enter_context(start(tool)) for tool in plan.robust_tools]
+        yield from _robust(plan, workers)
     yield from _first(plan, start)
     yield from _panel(plan, start)
     yield from _large(plan, start)
+    yield from _heavy(plan, start)
 
 
 def _against_keras_vis(section, plan, workers, work: dict, one_by_one: dict) -> Iterator[dict]:
@@ -122,21 +143,53 @@ def _peers(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     for index, worker in _rounds(plan, workers):
         count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps
         answer = _optimize(worker, plan, plan.model, plan.deep_layer, range(count))
-        yield _record("peers", worker, answer, model="post", layer=plan.deep_layer, round=index)
+        yield _record("peers", worker, answer, model=MODEL, layer=plan.deep_layer, round=index)
 
 
 def _zoo(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     """The same maps of every tool, on models of the size that people use."""
-    maker, plan = _only(workers, OURS), replace(plan, steps=plan.zoo_steps)
+    maker = _only(workers, OURS)
     with tempfile.TemporaryDirectory() as folder:
         for name, layer in plan.zoo.items():
-            path = f"{folder}/{name}.keras"
-            maker.ask("build", name=name, path=path)
-            _optimize(maker, plan, path, layer, range(plan.zoo_maps))
+            path = _built(maker, name, folder)
             for index, worker in _rounds(plan, workers):
                 count = 1 if worker.tool == KERAS_VIS else plan.zoo_maps
-                answer = _optimize(worker, plan, path, layer, range(count))
+                answer = _predicted(worker, plan, plan.steps, path, layer, range(count))
                 yield _record("peers", worker, answer, model=name, layer=layer, round=index)
+
+
+def _robust(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
+    """The same maps of every tool by the recipe of today."""
+    maker = _only(workers, OURS)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, layer in plan.robust.items():
+            path = plan.model if name == MODEL else _built(maker, name, folder)
+            units = range(plan.robust_maps)
+            for index, worker in _rounds(plan, workers):
+                answer = _predicted(worker, plan, plan.robust_steps, path, layer, units, "robust")
+                yield _record("robust", worker, answer, model=name, layer=layer, round=index)
+
+
+def _built(maker: Worker, name: str, folder: str) -> str:
+    path = f"{folder}/{name}.keras"
+    maker.ask("build", name=name, path=path)
+    return path
+
+
+def _predicted(
+    worker: Worker, plan: Plan, steps: int, path: str, layer: str, units, recipe="keras-vis"
+) -> dict:
+    """Seconds of an optimization from those of two shorter ones: what is not a step, and a step.
+
+    Both come after a call that is not counted, in which a tool compiles what it keeps.
+    """
+    few, more = plan.sampled_steps
+    work = {"model": path, "layer": layer, "units": list(units), "recipe": recipe}
+    ask = partial(worker.ask, "optimize", **work)
+    ask(steps=1)
+    short, long = ask(steps=few), ask(steps=more)
+    per_step = max(0.0, (long["seconds"] - short["seconds"]) / (more - few))
+    return long | {"seconds": long["seconds"] + (steps - more) * per_step, "per_step": per_step}
 
 
 def _first(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
@@ -150,16 +203,26 @@ def _first(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
 
 
 def _large(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
-    """Memory of a process that makes maps of large images, and how long opening the model takes."""
+    """Memory of a process that makes maps of large images."""
     name, layer, maps = plan.large
     with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/{name}.keras"
         with start(OURS) as maker:
-            maker.ask("build", name=name, path=path)
+            path = _built(maker, name, folder)
         with start(OURS) as worker:
-            opened = worker.ask("opening", model=path)
             answer = _optimize(worker, replace(plan, steps=1), path, layer, range(maps))
-            yield _record("large", worker, answer | opened, model=name)
+            yield _record("large", worker, answer, model=name)
+
+
+def _heavy(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
+    """How long importing and opening a model of many weights takes, by us and by Keras alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        with start(OURS) as maker:
+            path = _built(maker, plan.heavy, folder)
+        for index in range(plan.rounds):
+            for tool in (OURS, KERAS)[:: -1 if index % 2 else 1]:
+                with start(tool) as worker:
+                    answer = worker.ask("checking", model=path)
+                    yield _record("heavy", worker, answer, model=plan.heavy, round=index)
 
 
 def _share(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
@@ -182,31 +245,32 @@ def _share(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
 
 
 def growth_in_maps(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    """Time more and more maps of one layer, until a tool would take too long."""
-    all_units = _only(workers, OURS).ask("layers", model=plan.model)["units"][plan.deep_layer]
-    for worker in workers:
-        per_map = 0.0
-        for count in plan.growth_maps:
-            if per_map * count > plan.longest:
-                break
-            units = range(min(count, all_units))
-            seeds = range(count // len(units))
-            answers = _first_and_next(worker, plan, plan.model, units, seeds)
-            for tool, answer in answers.items():
-                yield {"section": "growth in maps", "tool": tool} | answer
-            per_map = answers[worker.tool]["seconds"] / count
+    """Ours: time and memory of more and more maps of one layer."""
+    ours = _only(workers, OURS)
+    all_units = ours.ask("layers", model=plan.model)["units"][plan.deep_layer]
+    for count in plan.growth_maps:
+        units = range(min(count, all_units))
+        seeds = range(count // len(units))
+        answer = _optimize(ours, plan, plan.model, plan.deep_layer, units, seeds=seeds)
+        yield _record("growth in maps", ours, answer)
 
 
-def _growth_in_size(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    maker = _only(workers, OURS)
-    with tempfile.TemporaryDirectory() as folder:
-        for size in plan.growth_sizes:
-            model = f"{folder}/{size}.keras"
-            maker.ask("resize", model=plan.model, size=size, path=model)
-            for worker in workers:
-                count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps // 2
-                for tool, answer in _first_and_next(worker, plan, model, range(count)).items():
-                    yield {"section": "growth in size", "tool": tool, "size": size} | answer
+def _workers(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
+    """A sweep in one process and by one process for each core: two lengths, so that the start-up
+    of the processes can be told from the work."""
+    ours = _only(workers, OURS)
+    for index, count in enumerate(plan.swept_pieces):
+        for processes in (1, plan.processes)[:: -1 if index % 2 else 1]:
+            answer = ours.ask(
+                "sweep",
+                model=plan.model,
+                layer=plan.deep_layer,
+                units=plan.maps,
+                seeds=count,
+                steps=plan.steps,
+                workers=processes,
+            )
+            yield _record("workers", ours, answer, pieces=count, processes=processes)
 
 
 def _panel(plan: Plan, start: Callable[[str], Worker]) -> Iterator[dict]:
@@ -230,13 +294,6 @@ def _rounds(plan: Plan, workers: Sequence[Worker]) -> Iterator[tuple[int, Worker
     """Every worker in every round; the order turns round, so that drift hits all alike."""
     for index in range(plan.rounds):
         yield from ((index, worker) for worker in workers[:: -1 if index % 2 else 1])
-
-
-def _first_and_next(worker, plan, model, units, seeds=SEEDS[:1]) -> dict[str, dict]:
-    """Answers by the tool's name; ours is asked twice, as it compiles for each shape it meets."""
-    ask = partial(_optimize, worker, plan, model, plan.deep_layer, units, seeds=seeds)
-    first = {f"{OURS}, first call": ask()} if worker.tool == OURS else {}
-    return {worker.tool: ask()} | first
 
 
 def _optimize(worker, plan, model, layer, units, tv_weights=(TV_WEIGHT,), seeds=SEEDS[:1]) -> dict:

@@ -8,6 +8,7 @@ from keras import layers
 
 from benchmarks.contenders import KERAS_VIS, OURS
 from benchmarks.measure import Plan
+from benchmarks.robust import PLAIN
 
 
 def quick_plan(folder: Path) -> Plan:
@@ -32,17 +33,23 @@ def quick_plan(folder: Path) -> Plan:
     return Plan(
         model=path,
         tools=(OURS, KERAS_VIS),
+        robust_tools=(OURS, PLAIN),
         layers=("conv2d_1", "conv2d_2"),
         deep_layer="conv2d_2",
         zoo={"tiny": "conv"},
+        robust={"tiny": "conv"},
         large=("tiny", "conv", 2),
+        heavy="tiny",
         steps=2,
-        zoo_steps=2,
+        robust_steps=2,
+        sampled_steps=(1, 2),
         rounds=1,
         maps=4,
         zoo_maps=2,
+        robust_maps=2,
         maps_one_by_one=1,
         growth_maps=(1, 8),
-        growth_sizes=(10, 12),
+        swept_pieces=(1, 2),
+        processes=1,
         panel_maps=2,
     )

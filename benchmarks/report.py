@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 
-from benchmarks import numbers
-from benchmarks.contenders import KERAS_VIS, NOTES, OURS
-from benchmarks.measure import Plan
+from benchmarks import contenders, numbers, robust
+from benchmarks.contenders import KERAS_VIS, OURS
+from benchmarks.measure import MODEL, Plan
 from benchmarks.numbers import Record, spread
 
 
@@ -32,20 +32,28 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
             ],
         ),
         "## Maps per second, and how many times the other tools' rate ours is",
-        _rate_table(plan, records),
+        _rate_table(records, "peers", plan.tools),
+        f"{plan.maps} maps, units 0 to {plan.maps - 1}, as one batch where the tool can; of"
+        f" keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}. On the"
+        f" larger models {plan.zoo_maps} maps (keras-vis: 1), predicted as below.",
+        "## By the robust recipe",
+        _rate_table(records, "robust", plan.robust_tools),
+        f"{plan.robust_maps} maps of {plan.robust_steps} steps in one batch: Fourier image, padding"
+        " with gray, random scale, jitter, Adam. Seconds of a whole optimization are predicted from"
+        f" a call of {plan.sampled_steps[0]} and one of {plan.sampled_steps[1]} steps, after one"
+        " that is not counted, in which a tool compiles what it keeps.",
         "## Times keras-vis",
         _times_table(records),
         "## Share of the convolution rate",
-        "The convolutions alone (forward and input gradient, the same shapes; the faster of"
-        " TensorFlow's, without bias, activation and pooling, and our own, with all three;"
-        f" batches of {plan.maps}) against an optimization of {plan.maps} maps.",
+        "The convolutions alone (forward and input gradient, the same shapes; the fastest of"
+        " TensorFlow's, without bias, activation and pooling, and of our own, with bias and ReLU,"
+        f" with pooling or without; batches of {plan.maps}) against an optimization of {plan.maps}"
+        " maps.",
         _share_table(records),
-        "## How time grows",
-        f"On {plan.deep_layer}. Ours compiles for each shape it meets: its first call shows that.",
-        _growth_table(records, "growth in maps", "maps", "Seconds for so many maps"),
-        _growth_table(
-            records, "growth in size", "size", "Seconds per map, by the image's side in pixels",
-        ),
+        "## Many maps",
+        _growth_table(records),
+        "## A sweep by several processes",
+        _workers_table(plan, records),
         "## One map in the panel",
         _panel_table(records),
         "## A new process",
@@ -53,7 +61,9 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
         "## Memory",
         _memory_table(plan, records),
         "## What is not equal",
-        "\n".join(f"- **{tool}**: {NOTES[tool]}" for tool in plan.tools),
+        "\n".join(f"- **{tool}**: {contenders.NOTES[tool]}" for tool in plan.tools),
+        "By the robust recipe:",
+        "\n".join(f"- **{tool}**: {robust.NOTES[tool]}" for tool in plan.robust_tools),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
@@ -76,23 +86,17 @@ def _work(plan: Plan) -> str:
     )
 
 
-def _rate_table(plan: Plan, records: Sequence[Record]) -> str:
-    by_cell = numbers.rates(records, "peers", "model", "layer")
+def _rate_table(records: Sequence[Record], section: str, tools: Sequence[str]) -> str:
+    by_cell = numbers.rates(records, section, "model", "layer")
     rows = []
     for model, layer in sorted({cell[1:] for cell in by_cell}):
         ours = by_cell[OURS, model, layer]
         row = [model, layer, f"{median(ours):.3g}"]
-        for tool in plan.tools[1:]:
+        for tool in tools[1:]:
             theirs = by_cell[tool, model, layer]
             row.append(f"{median(theirs):.3g}: {spread(numbers.ratios(ours, theirs))} times")
         rows.append(row)
-    text = (
-        f"\n\n{plan.maps} maps, units 0 to {plan.maps - 1}, as one batch where the tool can;"
-        f" of keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}. On the"
-        f" larger models {plan.zoo_maps} maps (keras-vis: 1) of {plan.zoo_steps} steps."
-    )
-    head = ("model", "layer", OURS, *plan.tools[1:])
-    return table(head, rows) + text
+    return table(("model", "layer", OURS, *tools[1:]), rows)
 
 
 def _times_table(records: Sequence[Record]) -> str:
@@ -108,14 +112,24 @@ def _times_table(records: Sequence[Record]) -> str:
 
 
 def _opening_table(plan: Plan, records: Sequence[Record]) -> str:
-    rows = []
+    by_cell = defaultdict(list)
     for record in records:
-        if record["section"] in ("first", "large") and record.get("round", 0) == 0:
-            name = plan.large[0] if record["section"] == "large" else plan.model.split("/")[-1]
-            values = (record[key] for key in ("import", "load", "seconds"))
-            rows.append((record["tool"], name, *(f"{value:.3g}" for value in values)))
-    head = ("tool", "model", "import, s", "load, s", "first maps, s")
-    return table(head, rows)
+        if record["section"] in ("first", "heavy"):
+            by_cell[record["tool"], record.get("model", MODEL)].append(record)
+    rows = [
+        (tool, model, *(_median_of(own, key) for key in ("import", "load", "seconds")))
+        for (tool, model), own in by_cell.items()
+    ]
+    head = ("tool", "model", "import, s", "open, s", "first map, s")
+    text = (
+        f"\n\nOurs opens {plan.heavy} with all its checks, and names its weights by their digest."
+    )
+    return table(head, rows) + text
+
+
+def _median_of(records: Sequence[Record], key: str) -> str:
+    values = [record[key] for record in records if key in record]
+    return f"{median(values):.3g}" if values else ""
 
 
 def _share_table(records: Sequence[Record]) -> str:
@@ -127,18 +141,32 @@ def _share_table(records: Sequence[Record]) -> str:
     return table(("layer", "convolutions alone, GFLOP/s", "share reached"), rows)
 
 
-def _growth_table(records: Sequence[Record], section: str, key: str, title: str) -> str:
-    by_cell = defaultdict(dict)
-    for record in records:
-        if record["section"] == section:
-            each = 1 if key == "maps" else record["maps"]
-            by_cell[record["tool"]][record[key]] = record["seconds"] / each
-    columns = sorted({column for cells in by_cell.values() for column in cells})
+def _growth_table(records: Sequence[Record]) -> str:
     rows = [
-        (tool, *(f"{cells[c]:.3g}" if c in cells else "not run" for c in columns))
-        for tool, cells in by_cell.items()
+        (str(r["maps"]), f"{r['seconds']:.3g}", f"{r['seconds'] / r['maps']:.3g}")
+        for r in records
+        if r["section"] == "growth in maps"
     ]
-    return table((title, *map(str, columns)), rows)
+    return table(("maps in one call", "seconds", "seconds per map"), rows)
+
+
+def _workers_table(plan: Plan, records: Sequence[Record]) -> str:
+    seconds = {
+        (record["processes"], record["pieces"]): record["seconds"]
+        for record in records
+        if record["section"] == "workers"
+    }
+    few, more = plan.swept_pieces
+    rows = []
+    for processes in sorted({key[0] for key in seconds}):
+        piece = (seconds[processes, more] - seconds[processes, few]) / (more - few)
+        start = seconds[processes, few] - few * piece
+        rows.append((str(processes), f"{plan.maps / piece:.3g}", f"{start:.3g}"))
+    text = (
+        f"\n\nPieces of {plan.maps} maps of {plan.deep_layer}, stored; from sweeps of {few} and of"
+        f" {more} pieces. One process has all cores; of several each has one."
+    )
+    return table(("processes", "maps per second", "start-up, s"), rows) + text
 
 
 def _panel_table(records: Sequence[Record]) -> str:
@@ -155,18 +183,19 @@ def _panel_table(records: Sequence[Record]) -> str:
 
 
 def _memory_table(plan: Plan, records: Sequence[Record]) -> str:
-    names = {
-        "about": "TensorFlow imported",
-        "peers": "after the comparison",
-        "growth in maps": "after the largest number of maps",
-    }
+    names = {"about": "TensorFlow imported", "peers": "after the comparisons"}
     by_cell = defaultdict(dict)
     for record in records:
         if record["section"] in names:
             by_cell[record["tool"]][record["section"]] = record["peak_mb"]
     rows = [(tool, *(f"{by_cell[tool][name]:.0f}" for name in names)) for tool in plan.tools]
+    growth = numbers.values_of(records, "growth in maps", OURS, "peak_mb")
     peak = numbers.values_of(records, "large", OURS, "peak_mb")[0]
-    text = f"\n\n{plan.large[2]} maps of {plan.large[0]} in a process of their own: {peak:.0f} MiB."
+    text = (
+        f"\n\nOurs after {', '.join(map(str, plan.growth_maps))} maps of {plan.deep_layer} in one"
+        f" call: {', '.join(f'{mb:.0f}' for mb in growth)} MiB. {plan.large[2]} maps of"
+        f" {plan.large[0]} in a process of their own: {peak:.0f} MiB."
+    )
     return table(("peak memory of the process, MiB", *names.values()), rows) + text
 
 

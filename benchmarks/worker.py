@@ -6,17 +6,21 @@ answer has `seconds` and such, or `error`.
 
 import importlib.metadata
 import json
+import math
 import os
 import resource
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable
 from functools import cache, partial
+from pathlib import Path
 from typing import TextIO
 
-from benchmarks import contenders
+from benchmarks import contenders, robust
 
+RECIPES = {"keras-vis": contenders.TOOLS, "robust": robust.TOOLS}
 PACKAGES = ("tensorflow", "keras", "numpy", "keras-vis", "tf-keras-vis", "xplique")
 
 
@@ -37,13 +41,14 @@ def about(tool: str) -> dict:
     return {"versions": versions, "gpus": gpus, "peak_mb": _peak_mb()}
 
 
-def optimize(tool: str, model: str, **work) -> dict:
+def optimize(tool: str, model: str, recipe: str = "keras-vis", **work) -> dict:
     """Time an optimization (seconds, the model loaded before) and check that every map is there."""
     loaded = _load(model)
+    run = RECIPES[recipe][tool]
     began = time.perf_counter()
-    images = contenders.TOOLS[tool](loaded, **work)
+    images = run(loaded, **work)
     seconds = time.perf_counter() - began
-    count = len(work["units"]) * len(work["tv_weights"]) * len(work["seeds"])
+    count = math.prod(len(value) for value in work.values() if isinstance(value, list))
     expected = (count, *loaded.input_shape[1:])
     if images.shape != expected:
         raise ValueError(f"{tool} must return images {expected}, got {images.shape}")
@@ -85,8 +90,10 @@ def layers(tool: str, model: str) -> dict:
 def opening(tool: str, model: str) -> dict:
     """Seconds for importing `helpers.maps` (or what else the tool needs) and loading a model."""
     began = time.perf_counter()
-    if tool in (contenders.OURS, contenders.KERAS_VIS):
-        import helpers.maps  # noqa: F401
+    if tool == contenders.OURS:
+        import helpers.maps
+    elif tool == contenders.KERAS_VIS:
+        import helpers.maps.keras_vis  # noqa: F401
     imported = time.perf_counter()
     _load(model)
     return {"import": imported - began, "load": time.perf_counter() - imported}
@@ -100,17 +107,52 @@ def build(tool: str, name: str, path: str) -> dict:
     return {}
 
 
-def resize(tool: str, model: str, size: int, path: str) -> dict:
-    """Save the model's convolutions as a model that takes images (size, size, C)."""
-    from benchmarks.convolutions import resized
+def checking(tool: str, model: str) -> dict:
+    """Seconds for importing Keras or `helpers.maps`, and for opening a model as it opens one.
 
-    resized(_load(model), size).save(path)
-    return {}
+    Ours checks what it loads, and names its weights by their digest, once.
+    """
+    began = time.perf_counter()
+    if tool == contenders.OURS:
+        from helpers.maps.targets import checked_model as load
+    else:
+        import keras
+
+        load = partial(keras.models.load_model, compile=False)
+    imported = time.perf_counter()
+    load(model)
+    return {"import": imported - began, "load": time.perf_counter() - imported}
+
+
+def sweep(
+    tool: str, model: str, layer: str, units: int, seeds: int, steps: int, workers: int
+) -> dict:
+    """Time a sweep that stores its maps, a piece for each seed."""
+    from helpers import maps
+    from helpers.sweeps.pieces import Piece, split
+    from helpers.sweeps.runner import optimize_missing
+
+    loaded = _load(model)
+    spec = maps.make_spec(
+        loaded,
+        layer,
+        range(units),
+        tv_weights=contenders.TV_WEIGHT,
+        seeds=range(seeds),
+        steps=steps,
+        preprocessing="0..255",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        parts = split(loaded, spec, "seed").items()
+        pieces = [Piece(loaded, part, Path(folder) / f"{name}.nc") for name, part in parts]
+        began = time.perf_counter()
+        optimize_missing(pieces, workers=workers, progress=False)
+        return {"seconds": time.perf_counter() - began, "maps": units * seeds}
 
 
 ANSWERS = {
     answer.__name__: answer
-    for answer in (about, optimize, panel, convolutions, layers, resize, opening, build)
+    for answer in (about, optimize, panel, convolutions, layers, opening, checking, sweep, build)
 }
 
 

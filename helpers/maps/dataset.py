@@ -1,8 +1,9 @@
 """The labelled Dataset of maps, the one module that knows its dims: selection, joining."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import dask.array  # noqa: F401 - with the first Dataset xarray would import it, 0.15 s
 import numpy as np
 import xarray as xr
 
@@ -20,6 +21,24 @@ PER_SEED = {"activation_seed", "gradient_seed"}
 """Variables of `happy_maps` that follow from unit and seed alone."""
 FIELDS = {"unit": "units", "tv_weight": "tv_weights", "lp_weight": "lp_weights", "seed": "seeds"}
 """Dim of a Dataset -> the spec's name of its values."""
+
+
+@dataclass(frozen=True)
+class ActivationMap:
+    """One map of one unit, as an engine of `happy_maps` gives it.
+
+    Attributes:
+        raw: (H, W, C) float32, the image after the step whose loss was the lowest.
+        display: (H, W, C) uint8, what is shown of it.
+        loss: (steps,) float32, the weighted sum before each step.
+        parts: (steps,) float32 each, weighted: "activation" (minus the unit's mean), "lp_norm",
+            "tv"; zeros where the weight is 0.
+    """
+
+    raw: np.ndarray
+    display: np.ndarray
+    loss: np.ndarray
+    parts: dict[str, np.ndarray]
 
 
 def image_dims(shape: Sequence[int]) -> tuple[str, ...]:

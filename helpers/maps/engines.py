@@ -6,9 +6,9 @@ from dataclasses import replace
 import keras
 
 from helpers.images import display
-from helpers.maps import fused, keras_vis, loop, targets
+from helpers.maps import fused, loop, targets
+from helpers.maps.dataset import ActivationMap
 from helpers.maps.fused import Job
-from helpers.maps.keras_vis import ActivationMap
 from helpers.maps.objectives import Unit
 from helpers.maps.optimizers import KerasVisRMSprop
 from helpers.maps.parametrizations import BoundedPixels, Pixels
@@ -40,6 +40,8 @@ def keras_vis_job(spec: MapSpec, job: Job) -> loop.Job:
 def _with_keras_vis(
     target: LayerTarget, jobs: list[Job], on_step
 ) -> Iterator[tuple[int, ActivationMap]]:
+    from helpers.maps import keras_vis  # matplotlib, SciPy ...: 0.2 s that only this engine needs
+
     spec, x = target.spec, keras.Input(target.shape, dtype="float32")
     last = keras.layers.Identity(dtype="float32")
     model = keras.Model(x, last(target.network(x, training=False)))

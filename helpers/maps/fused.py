@@ -1,14 +1,13 @@
 """The batched engine: many maps in one compiled loop, by keras-vis's maths.
 
 Every map has its own objective, weights, RMSprop cache and best image, and none of them reads
-another's: the batch changes the speed only. Of the last layer each map's own unit is computed. The
-update of the images is one XLA kernel.
+another's: the batch changes the speed only. Of the last layer each map's own unit is computed, and
+`steps` moves the images.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -16,19 +15,16 @@ import tensorflow as tf
 
 from helpers.images import display
 from helpers.maps.batches import images_at_once
-from helpers.maps.keras_vis import ActivationMap
-from helpers.maps.objectives import over_positions
-from helpers.maps.parametrizations import PIXEL_RANGE
-from helpers.maps.regularizers import lp_norm, total_variation
+from helpers.maps.dataset import ActivationMap
+from helpers.maps.objectives import at_units, over_positions
+from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
+from helpers.maps.steps import State, update
 from helpers.models import before_last, with_quick_gradients
-from helpers.models.fast_layers import own_product
+from helpers.models.own_units import own_product
 
 UNITS = tf.TensorSpec((None,), tf.int32)
-EPSILON = 1e-7
-DECAY = 0.95
 MOST_MAPS = 16
 """Maps in a batch, where memory allows: enough to keep the cores busy, few for the cache."""
-STEPS_PER_CALL = 20
 ELEMENTWISE = ("linear", "relu", "elu", "selu", "sigmoid", "tanh", "softplus", "gelu", "silu")
 """Activation functions by which each unit follows from itself alone (softmax does not)."""
 
@@ -50,22 +46,6 @@ class Job:
     lp_weight: float
     seed_input: np.ndarray
     is_silent: bool = False
-
-
-class State(NamedTuple):
-    """Where the maps of a batch stand.
-
-    Attributes:
-        image: (N, H, W, C) float32, pixels.
-        cache: RMSprop's mean squared gradient, as `image`.
-        lowest: the lowest loss before a step so far, (N,).
-        best: the image after the step whose loss before it was the lowest, as `image`.
-    """
-
-    image: tf.Tensor
-    cache: tf.Tensor
-    lowest: tf.Tensor
-    best: tf.Tensor
 
 
 def optimize(
@@ -123,19 +103,27 @@ def advance(
         activation, LP norm, total variation.
     """
     run = _runner(network, jobs, activation_weight, bounded)
-    state, trace = run(state, steps)
-    return state, trace.numpy()
+    traces = []
+    for first in range(0, steps, STEPS_PER_CALL):
+        state, trace = run(state, min(STEPS_PER_CALL, steps - first))
+        traces.append(trace)
+    return state, np.concatenate(traces)
 
 
 def _runner(network, jobs, activation_weight: float, bounded: bool) -> Callable:
-    """`(state, steps)` to the state after them and the parts of the loss."""
+    """`(state, steps)` to the state after at most `STEPS_PER_CALL` and the parts of the loss."""
     prepared = _prepared(network)
     weights = tf.constant([[job.lp_weight, job.tv_weight] for job in jobs], tf.float32)
     scale = tf.constant(-activation_weight, tf.float32)
     which = prepared.which(tf.constant([job.unit for job in jobs]))
-    return lambda state, steps: prepared.run(
-        state, which, weights, scale, tf.constant(steps), tf.constant(bounded)
-    )
+
+    def run(state, steps):
+        state, traces = prepared.run(
+            state, which, weights, scale, tf.constant(steps), tf.constant(bounded)
+        )
+        return state, traces.numpy()[:steps]
+
+    return run
 
 
 def _optimize_batch(run, jobs, steps, bounded, on_step) -> Iterator[ActivationMap]:
@@ -145,7 +133,7 @@ def _optimize_batch(run, jobs, steps, bounded, on_step) -> Iterator[ActivationMa
     while step < steps:
         count = min(STEPS_PER_CALL if step or not on_step else 1, steps - step)
         state, trace = run(state, count)
-        traces.append(trace.numpy())
+        traces.append(trace)
         step += count
         if np.isnan(traces[0][0]).any():
             raise ValueError("loss must be a number, got NaN at the seed input: no map follows")
@@ -185,15 +173,15 @@ class _Prepared:
 @lru_cache(maxsize=8)
 def _prepared(network: keras.Model) -> _Prepared:
     """Compute for each map its own unit alone, where that can be; else all units."""
-    model = with_quick_gradients(network)
+    body, last = before_last(network) or (None, None)
+    elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
+    is_split = last is not None and last.activation in elementwise
+    model = network if is_split else with_quick_gradients(network)
 
     def all_units(x, units):
-        means = over_positions(model(x, training=False))
-        return tf.gather(means, units, axis=1, batch_dims=1)
+        return at_units(over_positions(model(x, training=False)), units)
 
-    body, last = before_last(model) or (None, None)
-    elementwise = [keras.activations.get(name) for name in ELEMENTWISE]
-    if last is None or last.activation not in elementwise:
+    if not is_split:
         return _Prepared(
             lambda units: units, _compiled(model, all_units, UNITS, is_rectified=False)
         )
@@ -232,10 +220,8 @@ def _compiled(
     weights, scale = tf.TensorSpec((None, 2)), tf.TensorSpec(())
     steps, bounded = tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.bool)
 
-    @tf.function(input_signature=[state, chosen, weights, scale, steps, bounded])
     def run(state, which, weights, scale, steps, bounded):
-        traces = tf.TensorArray(tf.float32, size=steps, element_shape=(3, None))
-        for step in tf.range(steps):
+        def step(_, state):
             x = state.image
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
@@ -243,40 +229,13 @@ def _compiled(
             if is_rectified:
                 gradient = tf.cond(
                     tf.reduce_any(loss != 0),
-                    lambda: tape.gradient(loss, x),  # noqa: B023
-                    lambda: tf.zeros_like(x),  # noqa: B023
+                    lambda: tape.gradient(loss, x),
+                    lambda: tf.zeros_like(x),
                 )
             else:
                 gradient = tape.gradient(loss, x)
-            state, parts = _update(state, gradient, loss, weights, bounded)
-            traces = traces.write(step, parts)
-        return state, traces.stack()
+            return update(state, gradient, loss, weights, bounded)
 
-    return run
+        return repeated(step, state, steps, (3, tf.shape(weights)[0]))
 
-
-@tf.function(jit_compile=True)
-def _update(state, activation_gradient, activation_loss, weights, bounded):
-    """One step of every image.
-
-    `g = d loss / d x; g = g / (rms(g) + eps); v = .95 v + .05 g^2; x = x - g / sqrt(v + eps)`; the
-    image after the step of the lowest loss before a step is kept (keras-vis 0.4.1, `Optimizer`).
-    """
-    x, cache, lowest, best = state
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        lp = weights[:, 0] * lp_norm(x)
-        tv = weights[:, 1] * total_variation(x)
-        regularizers = lp + tv
-    gradient = tape.gradient(regularizers, x) + activation_gradient
-    axes = list(range(1, len(x.shape)))
-    rms = tf.sqrt(tf.reduce_mean(gradient**2, axis=axes, keepdims=True))
-    gradient = gradient / (rms + EPSILON)
-    cache = DECAY * cache + (1 - DECAY) * gradient**2
-    x = x - gradient / tf.sqrt(cache + EPSILON)
-    x = tf.where(bounded, tf.clip_by_value(x, *map(float, PIXEL_RANGE)), x)
-    loss = activation_loss + regularizers
-    better = loss < lowest
-    best = tf.where(tf.reshape(better, (-1, *[1] * len(axes))), x, best)
-    state = State(x, cache, tf.where(better, loss, lowest), best)
-    return state, tf.stack([activation_loss, lp, tv])
+    return compiled(run, [state, chosen, weights, scale, steps, bounded])

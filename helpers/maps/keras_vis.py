@@ -3,7 +3,6 @@
 import collections
 import importlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from types import SimpleNamespace
 
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from helpers.maps.dataset import ActivationMap
 from helpers.maps.keras_2 import keras_2_names
 from helpers.models.graph import graph_left_alone, output_in
 from helpers.models.relu_gradients import with_activation
@@ -363,24 +363,6 @@ def _units(filter_indices: int | Sequence[int], count: int) -> list[int]:
 def _own_callbacks(optimizer_params: dict) -> dict:
     """Give keras-vis a list of its own: it appends to the one that it gets."""
     return optimizer_params | {"callbacks": list(optimizer_params.get("callbacks") or ())}
-
-
-@dataclass(frozen=True)
-class ActivationMap:
-    """One map that keras-vis found.
-
-    Attributes:
-        raw: (H, W, C) float32, the picture after the step whose loss was the lowest.
-        display: (H, W, C) uint8, what `visualize_activation` returned.
-        loss: (steps,) float32, the weighted sum before each step.
-        parts: (steps,) float32 each, weighted: "activation" (minus the unit's mean), "lp_norm",
-            "tv"; zeros where the weight is 0.
-    """
-
-    raw: np.ndarray
-    display: np.ndarray
-    loss: np.ndarray
-    parts: dict[str, np.ndarray]
 
 
 def activation_map(

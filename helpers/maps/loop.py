@@ -19,6 +19,7 @@ from helpers.maps.batches import images_at_once
 from helpers.maps.objectives import Objective
 from helpers.maps.optimizers import Optimizer, Slots
 from helpers.maps.parametrizations import Parametrization
+from helpers.maps.programs import STEPS_PER_CALL, compiled, repeated
 from helpers.maps.regularizers import Regularizer
 from helpers.maps.transforms import Transform
 from helpers.models import with_quick_gradients
@@ -27,7 +28,6 @@ from helpers.models.relu_gradients import relu_gradient
 
 MOST_MAPS = 16
 """Maps in a batch, where memory allows: enough to keep the cores busy, few for the cache."""
-STEPS_PER_CALL = 20
 LEVEL = 0.9
 """Decay of the running mean of a loss, by which a map no longer rises."""
 
@@ -205,8 +205,9 @@ class Loop:
     Attributes:
         start: variables (N, ...) to the State before the first step.
         advance: `(state, numbers, first, count, patience, is_waking)` to the State after `count`
-            steps and the weighted parts of the loss before each, (count, 1 + regularizers, N);
-            `first` is the number of the first step.
+            steps, at most `STEPS_PER_CALL`, and the weighted parts of the loss before each,
+            (`STEPS_PER_CALL`, 1 + regularizers, N), 0 after `count`; `first` is the number of the
+            first step.
         images: variables (N, ...) to pixels (N, H, W, C).
     """
 
@@ -222,6 +223,10 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
     read = _reader(cut, taps)
     shape = cut.input_shape[1:]
 
+    @tf.function(autograph=False, jit_compile=True)
+    def images_of(variables):
+        return parametrization.images(variables, shape)
+
     def start(variables):
         lowest = tf.fill([len(variables)], np.float32(np.inf))
         none = tf.zeros([len(variables)], tf.int32)
@@ -229,7 +234,7 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         return State(variables, slots, lowest, variables, lowest, lowest, none, none)
 
     def loss_parts(variables, numbers: Numbers, draws):
-        images = parametrization.images(variables, shape)
+        images = images_of(variables)
         seen = changes.apply(transforms, images, draws)
         score = form.scores(read(seen), numbers.parameters, numbers.groups)
         costs = [r.values(images) * numbers.weights[:, i] for i, r in enumerate(regularizers)]
@@ -242,7 +247,7 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
             (gradient,) = tf.gradients(loss, variables)
         return parts, loss, tf.convert_to_tensor(gradient)
 
-    @tf.function(jit_compile=True)
+    @tf.function(autograph=False, jit_compile=True)
     def update(state: State, gradient, loss, patience):
         def where(is_so, new, old):
             return tf.where(tf.reshape(is_so, (-1, *[1] * (len(new.shape) - 1))), new, old)
@@ -262,21 +267,22 @@ def loop_of(cut: keras.Model, taps: tuple[Tap, ...], recipe: Recipe) -> Loop:
         taken = state.taken + tf.cast(is_moving, tf.int32)
         return State(moved, slots, lowest, best, level, lowest_level, stalled, taken)
 
-    def advance(state: State, numbers: Numbers, first, count, patience, is_waking):
-        size = (1 + len(regularizers), None)
-        traces = tf.TensorArray(tf.float32, size=count, element_shape=size)
-        for i in tf.range(count):
-            parts, loss, gradient = loss_and_gradient(
-                state.variables, numbers, numbers.draws[first + i], is_waking
-            )
-            state = update(state, gradient, loss, patience)
-            traces = traces.write(i, parts)
-        return state, traces.stack()
+    def steps_on(state: State, numbers: Numbers, count, patience, is_waking):
+        def step(number, state):
+            draws = numbers.draws[number]
+            parts, loss, gradient = loss_and_gradient(state.variables, numbers, draws, is_waking)
+            return update(state, gradient, loss, patience), parts
 
-    def images(variables):
-        return parametrization.images(variables, shape)
+        maps = tf.shape(numbers.groups)[0]
+        return repeated(step, state, count, (1 + len(regularizers), maps))
 
-    return Loop(start, _compiled(advance), _compiled(images))
+    run = _compiled(steps_on)
+
+    def advance(state: State, numbers: Numbers, first: int, count, patience, is_waking):
+        now = numbers._replace(draws=_from(numbers.draws, first))
+        return run(state, now, count, patience, is_waking)
+
+    return Loop(start, advance, images_of)
 
 
 @lru_cache(maxsize=16)
@@ -297,7 +303,7 @@ def measure_of(cut: keras.Model, taps: tuple[Tap, ...], form: Objective) -> Call
 
 def _compiled(function: Callable) -> Callable:
     """TensorFlow warns of many functions of one code object, which a partial does not have."""
-    return tf.function(partial(function), reduce_retracing=True)
+    return compiled(partial(function))
 
 
 @lru_cache(maxsize=8)
@@ -315,6 +321,12 @@ def _reader(cut: keras.Model, taps: tuple[Tap, ...]) -> Callable:
     return read
 
 
+def _from(draws: tf.Tensor, step: int) -> tf.Tensor:
+    """The draws of `STEPS_PER_CALL` steps, always as many: the loop is compiled for one shape."""
+    chosen = draws[step : step + STEPS_PER_CALL]
+    return tf.pad(chosen, [(0, STEPS_PER_CALL - len(chosen)), (0, 0), (0, 0)])
+
+
 def _optimize_batch(
     loop: Loop, jobs, steps: int, wake_steps: int, patience: int | None, on_step
 ) -> Iterator[Optimized]:
@@ -328,9 +340,9 @@ def _optimize_batch(
         if is_waking:
             count = min(count, wake_steps - step)
         state, trace = loop.advance(
-            state, numbers, tf.constant(step), tf.constant(count), most_stalled, is_waking
+            state, numbers, step, tf.constant(count), most_stalled, is_waking
         )
-        traces.append(trace.numpy())
+        traces.append(trace.numpy()[:count])
         step += count
         if np.isnan(traces[0][0]).any():
             raise ValueError("loss must be a number, got NaN at the seed input: no map follows")

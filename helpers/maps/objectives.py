@@ -225,7 +225,7 @@ class Unit(OfLayer):
     def scores(self, activations, parameters, groups):
         (unit,) = parameters
         means = over_positions(activations[self.tap])
-        own = tf.gather(means, unit, axis=1, batch_dims=1)
+        own = at_units(means, unit)
         if not self.minus_others:
             return own
         return own - (tf.reduce_sum(means, 1) - own) / (means.shape[-1] - 1)
@@ -454,6 +454,15 @@ class Diversity(OfLayer):
 def over_positions(values: tf.Tensor) -> tf.Tensor:
     """Mean over positions in float32, (N, ..., units) to (N, units)."""
     return tf.reduce_mean(tf.cast(values, tf.float32), axis=list(range(1, len(values.shape) - 1)))
+
+
+def at_units(means: tf.Tensor, units: tf.Tensor) -> tf.Tensor:
+    """Of each row (N, units) the number of its own unit (N,): (N,).
+
+    A `tf.gather` with a batch does the same, by a gradient of 70 operations more.
+    """
+    is_own = tf.range(tf.shape(means)[1]) == units[:, None]
+    return tf.reduce_sum(tf.where(is_own, means, 0.0), 1)
 
 
 def _terms(objective) -> tuple[Objective, ...]:

@@ -193,7 +193,7 @@ def _relevance(model, layer: Tap, objective: Objective, references, preprocessin
     taps = tuple(dict.fromkeys((layer, *objective.taps)))
     cut = targets.cut_of(model, taps, preprocessing)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def relevances(images):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)

@@ -1,5 +1,8 @@
 """Weights of the regularizers in units of the objective, so that one weight serves every model."""
 
+from functools import lru_cache
+
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -59,16 +62,20 @@ def _gradient_rms(regularizer: Regularizer, images: np.ndarray) -> np.ndarray:
 
 
 def _with_substitutes(target: LayerTarget, starts, gradients: np.ndarray) -> np.ndarray:
-    """The gradients, each 0 replaced by the median over units of the layer that have one."""
+    """The gradients, each 0 replaced by what is usual in the layer."""
     silent = gradients == 0
-    if not silent.any():
-        return gradients
-    count = target.network.output_shape[-1]
-    spread = np.linspace(0, count - 1, min(count, MOST_COMPARED)).astype(int)
-    seeds = np.flatnonzero(silent.any(0))
-    _, others = targets.scores_and_gradients(target.network, starts[seeds], spread.tolist())
     filled = gradients.copy()
-    for seed, layer in zip(seeds, others.T, strict=True):
-        alive = layer[layer > 0]
-        filled[silent[:, seed], seed] = np.median(alive) if alive.size else 0
+    for seed in np.flatnonzero(silent.any(0)):
+        filled[silent[:, seed], seed] = _usual_gradient(target.network, starts[seed].tobytes())
     return filled
+
+
+@lru_cache(maxsize=64)
+def _usual_gradient(network: keras.Model, start: bytes) -> float:
+    """The median over units of a layer that have a gradient at a seed input, 0 if none has."""
+    count = network.output_shape[-1]
+    spread = np.linspace(0, count - 1, min(count, MOST_COMPARED)).astype(int)
+    image = np.frombuffer(start, "float32").reshape(1, *network.input_shape[1:])
+    _, gradients = targets.scores_and_gradients(network, image, spread.tolist())
+    alive = gradients[gradients > 0]
+    return float(np.median(alive)) if alive.size else 0.0

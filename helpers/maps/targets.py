@@ -13,7 +13,7 @@ import tensorflow as tf
 from helpers import models
 from helpers.maps import given
 from helpers.maps.batches import images_at_once
-from helpers.maps.objectives import over_positions
+from helpers.maps.objectives import at_units, over_positions
 from helpers.maps.spec import MINUS_OTHERS, MapSpec
 from helpers.models import cutting
 from helpers.models.cutting import Tap
@@ -73,14 +73,10 @@ def resolve(model: keras.Model, spec: MapSpec) -> LayerTarget:
     """Cut and extend a model for a spec, once; everything on the way takes the result.
 
     Raises:
-        ValueError: the layer has no units, or too few for the objective; or there is no gradient
-            from it to the image.
+        ValueError: the layer has no units, or too few for the objective.
     """
     digest = digest_of(model)
-    network = target_of(model, spec, digest)
-    tap = Tap(spec.layer, spec.objective != "activation")
-    check_gradient(cut_of(model, (tap,), spec.preprocessing, spec.size, spec.held))
-    return LayerTarget(model, digest, network, spec)
+    return LayerTarget(model, digest, target_of(model, spec, digest), spec)
 
 
 def target_of(model: keras.Model, spec: MapSpec, digest: str | None = None) -> keras.Model:
@@ -144,6 +140,9 @@ def scores_and_gradients(
 
     Returns:
         Both (units, N) float32.
+
+    Raises:
+        ValueError: there is no gradient from the layer to the image, as `models.check_gradient`.
     """
     measure = _measuring(network)[1]
     pairs = [(unit, i) for unit in units for i in range(len(images))]
@@ -162,16 +161,21 @@ def _measuring(network: keras.Model) -> tuple[Callable, Callable]:
     """Traced once, whatever the number of images and units."""
     images = tf.TensorSpec((None, *network.input_shape[1:]), tf.float32)
 
-    @tf.function(input_signature=[images])
-    def measure(images):
+    def scores_of(images):
         return over_positions(network(images, training=False))
 
-    @tf.function(input_signature=[images, tf.TensorSpec((None,), tf.int32)])
+    @tf.function(autograph=False, input_signature=[images])
+    def measure(images):
+        return scores_of(images)
+
+    @tf.function(autograph=False, input_signature=[images, tf.TensorSpec((None,), tf.int32)])
     def measure_with_gradient(images, units):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
-            own = tf.gather(measure(images), units, axis=1, batch_dims=1)
+            own = at_units(scores_of(images), units)
         gradient = tape.gradient(own, images)
+        if gradient is None:
+            raise cutting.no_gradient(network)
         axes = list(range(1, len(gradient.shape)))
         return own, tf.sqrt(tf.reduce_mean(gradient**2, axis=axes))
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from helpers.models import fast_layers
+from helpers.models import fast_layers, own_units
 from helpers.models.graph import Call, Graph, Value, graph_of, random_data, same
 from helpers.models.inputs import as_built, held_values, image_input, in_full_precision
 from helpers.models.paths import find_call, info_of, with_units
@@ -160,10 +160,16 @@ def check_gradient(cut: keras.Model) -> None:
     pixels = tf.TensorSpec((1, *cut.input_shape[1:]), tf.float32)
     tf.function(follow, autograph=False).get_concrete_function(pixels)
     if not all(is_connected):
-        raise ValueError(
-            f"layer {cut.layers[-1].name!r} has no gradient by the image: rounding, an argmax or a"
-            " cast to whole numbers lies between them. Optimize a layer before it"
-        )
+        raise no_gradient(cut)
+
+
+def no_gradient(model: keras.Model) -> ValueError:
+    """What is raised where there is no way back from a cut model, or one that holds it."""
+    (name,) = (layer.name for layer in model.layers if isinstance(layer, Cut))
+    return ValueError(
+        f"layer {name!r} has no gradient by the image: rounding, an argmax or a cast to whole"
+        " numbers lies between them. Optimize a layer before it"
+    )
 
 
 def with_quick_gradients(model: keras.Model) -> keras.Model:
@@ -192,11 +198,12 @@ def before_last(model: keras.Model) -> tuple[Callable, keras.Layer] | None:
     """Split a cut model at its only tap, where that is a plain Conv2D or Dense layer.
 
     Args:
-        model: as `cut_at` or `with_quick_gradients` returns it.
+        model: as `cut_at` returns it.
 
     Returns:
-        What gives the layer's input for pixels, and the layer, whose `kernel`, `bias` and
-        `activation` give the output (see `fast_layers.own_product`); else None.
+        What gives the layer's input for pixels, by the calls of `fast_layers`, and the layer, whose
+        `kernel`, `bias` and `activation` give the output (see `own_units.own_product`); else
+        None.
     """
     last = model.layers[-1]
     return last.before_last() if isinstance(last, Cut) else None
@@ -251,16 +258,16 @@ class Cut(keras.layers.Layer):
 
     def before_last(self) -> tuple[Callable, keras.Layer] | None:
         """As the function of this name."""
-        plan, entered, is_quick = self.settings()
+        plan, entered, _ = self.settings()
         reading = plan.readings[0]
         layer = reading.operation or reading.call.operation
         makes_it = reading.value in reading.call.outputs
-        if len(plan.readings) > 1 or not makes_it or not fast_layers.is_plain(layer):
+        if len(plan.readings) > 1 or not makes_it or not own_units.is_plain(layer):
             return None
         before = reading.call.inputs[0]
 
         def body(pixels):
-            return plan.values(entered(pixels), [before], is_quick)[before]
+            return plan.values(entered(pixels), [before], is_quick=True)[before]
 
         return body, layer
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import tensorflow as tf
 from keras import layers
 
-from helpers.models import relu_gradients, thin_convolution
+from helpers.models import relu_gradients, thin_convolution, winograd
 from helpers.models.thin_convolution import ThinConvolution
+from helpers.models.winograd import Winograd
 
 FEW_CHANNELS = 4
 
@@ -16,11 +18,12 @@ FEW_CHANNELS = 4
 def quick_call(*operations: keras.Operation) -> Callable | None:
     """What gives the same as calling layers one after the other, with a quick gradient.
 
-    There is one for convolutions of at most `FEW_CHANNELS` channels (up to rounding), for max
-    pooling without padding by strides of the pool's size, and for such a convolution in one with a
-    ReLU layer after it, with 2x2 pooling after that, or with both. They read the layer's own
-    kernel, bias and activation function at each call. Only layers of exactly Keras's classes have
-    one.
+    There is one for convolutions of at most `FEW_CHANNELS` channels and for those of 3 x 3 (both up
+    to rounding), for max pooling without padding by strides of the pool's size, for such a
+    convolution in one with a ReLU layer after it, with 2x2 pooling after that, or with both, and
+    for any convolution in one with the batch normalization after it. They read the layers' own
+    kernel, bias, statistics and activation function at each call. Only layers of exactly Keras's
+    classes have one.
 
     - Convolution: TensorFlow's own gradient by the image runs at a tenth of the speed of other
       convolutions: with 1 or 3 channels to write, its kernels have nothing to share. Here it is
@@ -29,6 +32,9 @@ def quick_call(*operations: keras.Operation) -> Callable | None:
     - Pooling: TensorFlow has a quick gradient and one that takes half of a step's time, and which
       of them a compiled function gets is up to chance (2.21: oneDNN's is put in only where the
       pooling was rewritten before its gradient).
+    - Normalization: by fixed statistics it is a factor and a term for each output channel, which
+      the convolution's kernel and bias take in. By itself it is two passes over memory, and two
+      more back, and it keeps TensorFlow from joining the convolution with the activation function.
 
     Args:
         *operations: each takes what the one before it gives.
@@ -36,11 +42,14 @@ def quick_call(*operations: keras.Operation) -> Callable | None:
     Returns:
         A function of a tensor; None where there is none.
     """
-    if not all(_is_untouched(operation) for operation in operations):
+    if not all(is_untouched(operation) for operation in operations):
         return None
+    if len(operations) == 2 and _is_normalized(*operations):
+        return partial(_normalized, *operations)
     first, *others = operations
     own = _in_one(*operations)
-    if own is None and (others or not (_is_thin(first) or _is_pooling(first))):
+    is_known = _is_thin(first) or _is_tiled(first) or _is_pooling(first)
+    if own is None and (others or not is_known):
         return None
 
     def call(x, **_):
@@ -49,83 +58,61 @@ def quick_call(*operations: keras.Operation) -> Callable | None:
         if own is None or is_seen or None in x.shape[1:]:
             return _one_by_one(operations, x)
         kernel = tf.convert_to_tensor(first.kernel)
-        bias = tf.convert_to_tensor(first.bias) if first.use_bias else tf.zeros(own.filters)
-        return thin_convolution.convolve(
-            x,
-            kernel,
-            bias,
-            strides=own.strides,
-            padding=first.padding,
-            relu=own.relu,
-            pool=own.pool,
-        )
+        bias = tf.convert_to_tensor(first.bias) if first.use_bias else tf.zeros(first.filters)
+        return own.convolve(x, kernel, bias)
 
     return call
 
 
-def is_plain(layer: keras.Operation) -> bool:
-    """Whether `own_product` knows a layer: Dense, or Conv2D without groups and channels last.
-
-    Its output is its activation function of the product with its kernel plus its bias, in float32.
-    """
-    return (
-        _is_untouched(layer)
-        and type(layer) in (layers.Conv2D, layers.Dense)
-        and layer.compute_dtype == "float32"
-        and (
-            type(layer) is layers.Dense or (layer.groups, layer.data_format) == (1, "channels_last")
-        )
-    )
-
-
-def own_product(layer: keras.Layer, x: tf.Tensor, kernels: tf.Tensor) -> tf.Tensor:
-    """What a plain layer makes of each example with one kernel of its own, before the bias.
-
-    So one unit is computed for each example, not all of them. A convolution is one matrix product
-    for each example, which gives what every position adds to the positions around it, and one
-    shifted sum.
-
-    Args:
-        layer: as `is_plain`.
-        x: (N, H, W, C) with H, W and C known, or (N, ..., C).
-        kernels: (N, rows, columns, C) or (N, C).
-
-    Returns:
-        (N, h, w) or (N, ...).
-    """
-    if type(layer) is layers.Dense:
-        between = [1] * (len(x.shape) - 2)
-        return tf.reduce_sum(x * tf.reshape(kernels, (-1, *between, kernels.shape[-1])), -1)
-    height, width, channels = x.shape[1:]
-    moves = [
-        _Moves(size, *own, layer.padding == "same")
-        for size, *own in zip(
-            (height, width), layer.kernel_size, layer.strides, layer.dilation_rate, strict=True
-        )
-    ]
-    count = moves[0].count * moves[1].count
-    matrices = tf.reshape(kernels, (-1, count, channels))
-
-    @tf.custom_gradient
-    def apply(x):
-        flat = tf.reshape(x, (-1, height * width, channels))
-        added = tf.matmul(matrices, flat, transpose_b=True)
-        outputs = _collected(tf.reshape(added, (-1, count, height, width)), *moves)
-
-        def gradient(g):
-            spread = tf.reshape(_spread(g, *moves), (-1, count, height * width))
-            return tf.reshape(tf.matmul(spread, matrices, transpose_a=True), tf.shape(x))
-
-        return outputs, gradient
-
-    return apply(x)
-
-
 def _product(conv: layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
-    """What a thin convolution makes of its input before the bias."""
+    """What a thin convolution, or one of 3 x 3, makes of its input before the bias."""
+    kernel = tf.convert_to_tensor(conv.kernel)
     if None in x.shape[1:]:
-        return conv.convolution_op(x, conv.kernel)
-    return _convolve(x, tf.convert_to_tensor(conv.kernel), conv.strides, conv.padding)
+        return conv.convolution_op(x, kernel)
+    if _is_thin(conv):
+        return _convolve(x, kernel, conv.strides, conv.padding)
+    bias = tf.zeros(conv.filters)
+    return winograd.convolve(x, kernel, bias, padding=conv.padding, relu=False)
+
+
+def _normalized(conv: keras.Layer, normalization: layers.BatchNormalization, x, **_) -> tf.Tensor:
+    """Both in one: `(k * x + b - mean) f + beta = (f k) * x + (b - mean) f + beta`."""
+    shift = -tf.convert_to_tensor(normalization.moving_mean)
+    factor = tf.math.rsqrt(normalization.moving_variance + normalization.epsilon)
+    if normalization.scale:
+        factor *= normalization.gamma
+    if conv.use_bias:
+        shift += conv.bias
+    shift *= factor
+    if normalization.center:
+        shift += normalization.beta
+    kernel = conv.kernel * tf.reshape(factor, _output_channels(conv))
+    x = _float32(x)
+    if _is_thin(conv) and None not in x.shape[1:]:
+        outputs = _convolve(x, kernel, conv.strides, conv.padding)
+    elif type(conv) is layers.Conv2D:
+        outputs = conv.convolution_op(x, kernel)
+    else:
+        outputs = keras.ops.depthwise_conv(
+            x, kernel, conv.strides, conv.padding, conv.data_format, conv.dilation_rate
+        )
+    return tf.nn.bias_add(outputs, shift)
+
+
+def _output_channels(conv: keras.Layer) -> tuple[int, ...]:
+    """The shape of the axes of a kernel that tell the output channels apart."""
+    return conv.kernel.shape[-1:] if type(conv) is layers.Conv2D else conv.kernel.shape[-2:]
+
+
+def _is_normalized(conv: keras.Operation, normalization: keras.Operation) -> bool:
+    return (
+        type(conv) in (layers.Conv2D, layers.DepthwiseConv2D)
+        and type(normalization) is layers.BatchNormalization
+        and conv.activation in (None, keras.activations.linear)
+        and conv.data_format == "channels_last"
+        and normalization.axis in (-1, 3)
+        and conv.compute_dtype == normalization.compute_dtype == "float32"
+    )
 
 
 def _float32(x: tf.Tensor) -> tf.Tensor:
@@ -138,9 +125,21 @@ def _activated(layer: keras.Layer, outputs: tf.Tensor) -> tf.Tensor:
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
-def _in_one(first: keras.Operation, *others: keras.Operation) -> ThinConvolution | None:
-    """The machine code for a thin convolution, perhaps a ReLU, and perhaps 2x2 pooling."""
-    if not _is_thin(first):
+@dataclass(frozen=True)
+class _InOne:
+    """A convolution, perhaps a ReLU and perhaps 2x2 pooling, by machine code of their own.
+
+    Attributes:
+        convolve: input, kernel and bias to the output.
+        relu: whether a ReLU is in it.
+    """
+
+    convolve: Callable
+    relu: bool
+
+
+def _in_one(first: keras.Operation, *others: keras.Operation) -> _InOne | None:
+    if not (_is_thin(first) or _is_tiled(first)):
         return None
     is_pooled = bool(others) and _is_pooling(others[-1])
     if is_pooled and tuple(others[-1].pool_size) != (2, 2):
@@ -149,14 +148,21 @@ def _in_one(first: keras.Operation, *others: keras.Operation) -> ThinConvolution
     if any(type(one) not in (layers.ReLU, layers.Activation) for one in between):
         return None
     activations = [kind for kind in map(_activation, (first, *between)) if kind != "linear"]
-    own = ThinConvolution(*first.kernel.shape, first.strides, bool(activations), is_pooled)
-    is_known = activations in ([], ["relu"]) and thin_convolution.is_supported(own)
-    return own if is_known else None
+    if activations not in ([], ["relu"]):
+        return None
+    options = {"padding": first.padding, "relu": bool(activations), "pool": is_pooled}
+    if _is_tiled(first):
+        return _InOne(partial(winograd.convolve, **options), options["relu"])
+    own = ThinConvolution(*first.kernel.shape, first.strides, options["relu"], is_pooled)
+    if not thin_convolution.is_supported(own):
+        return None
+    convolve = partial(thin_convolution.convolve, strides=first.strides, **options)
+    return _InOne(convolve, options["relu"])
 
 
 def _one_by_one(operations: Sequence[keras.Operation], x: tf.Tensor) -> tf.Tensor:
     for operation in operations:
-        if _is_thin(operation):
+        if _is_thin(operation) or _is_tiled(operation):
             x = _activated(operation, _product(operation, x))
         elif _is_pooling(operation):
             x = _pool(x, *operation.pool_size)
@@ -197,11 +203,22 @@ def _is_thin(layer: keras.Operation) -> bool:
     )
 
 
+def _is_tiled(layer: keras.Operation) -> bool:
+    return (
+        type(layer) is layers.Conv2D
+        and tuple(layer.kernel.shape[:2]) == (3, 3)
+        and (layer.strides, layer.dilation_rate, layer.groups) == ((1, 1), (1, 1), 1)
+        and layer.data_format == "channels_last"
+        and layer.compute_dtype == "float32"
+        and winograd.is_supported(Winograd(*layer.kernel.shape[2:]))
+    )
+
+
 def _has_machine_code(kernel: tuple[int, ...], strides: tuple[int, int]) -> bool:
     return thin_convolution.is_supported(ThinConvolution(*kernel, strides, relu=False))
 
 
-def _is_untouched(layer: keras.Operation) -> bool:
+def is_untouched(layer: keras.Operation) -> bool:
     """Nothing of the layer was replaced on the object: its class says what it computes."""
     replaced = {"call", "convolution_op"}.intersection(vars(layer))
     is_changed = getattr(layer, "lora_enabled", False) or getattr(layer, "quantization_mode", None)
@@ -225,71 +242,6 @@ def _convolve(x: tf.Tensor, kernel: tf.Tensor, strides: tuple[int, int], padding
     return convolve(x)
 
 
-@dataclass(frozen=True)
-class _Moves:
-    """Along one axis: output j reads the inputs `j * stride + k * dilation - before`, k < count."""
-
-    size: int
-    count: int
-    stride: int
-    dilation: int
-    is_same: bool
-
-    @property
-    def reach(self) -> int:
-        return (self.count - 1) * self.dilation
-
-    @property
-    def outputs(self) -> int:
-        return -(-(self.size if self.is_same else self.size - self.reach) // self.stride)
-
-    @property
-    def padding(self) -> tuple[int, int]:
-        """TensorFlow's, before and after."""
-        total = max((self.outputs - 1) * self.stride + self.reach + 1 - self.size, 0)
-        return (total // 2, total - total // 2) if self.is_same else (0, 0)
-
-    def part(self, k: int) -> slice:
-        """The padded inputs that the outputs read at `k`."""
-        first = k * self.dilation
-        return slice(first, first + (self.outputs - 1) * self.stride + 1, self.stride)
-
-
-def _collected(added: tf.Tensor, rows: _Moves, columns: _Moves) -> tf.Tensor:
-    """What inputs add, by the kernel's position, (N, count, H, W), summed at outputs (N, h, w)."""
-    added = tf.pad(added, [(0, 0), (0, 0), rows.padding, columns.padding])
-    return tf.add_n(
-        [
-            added[:, i * columns.count + j, rows.part(i), columns.part(j)]
-            for i in range(rows.count)
-            for j in range(columns.count)
-        ]
-    )
-
-
-def _spread(g: tf.Tensor, rows: _Moves, columns: _Moves) -> tf.Tensor:
-    """The gradient of `_collected`, (N, h, w) to (N, count, H, W)."""
-    between = [(0, 0), (0, 0), (0, rows.stride - 1), (0, 0), (0, columns.stride - 1)]
-    g = tf.pad(g[:, :, None, :, None], between)
-    g = tf.reshape(g, (-1, rows.outputs * rows.stride, columns.outputs * columns.stride))
-    ends = [(axis.outputs - 1) * axis.stride + 1 for axis in (rows, columns)]
-    around = [
-        (axis.reach, max(0, axis.size + axis.padding[0] - end))
-        for axis, end in zip((rows, columns), ends, strict=True)
-    ]
-    g = tf.pad(g[:, : ends[0], : ends[1]], [(0, 0), *around])
-    firsts = [
-        [axis.reach + axis.padding[0] - k * axis.dilation for k in range(axis.count)]
-        for axis in (rows, columns)
-    ]
-    parts = [
-        g[:, top : top + rows.size, left : left + columns.size]
-        for top in firsts[0]
-        for left in firsts[1]
-    ]
-    return tf.stack(parts, 1)
-
-
 def _by_image(g: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     rows, columns, channels, filters = kernel.shape
     matrix = tf.reshape(kernel, (-1, filters))
@@ -302,7 +254,7 @@ def _by_image(g: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     return full[:, top : top + g.shape[1], left : left + g.shape[2]]
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _sum_of_shifts(products: tf.Tensor) -> tf.Tensor:
     """(N, h, w, rows, columns, C) to (N, h + rows - 1, w + columns - 1, C)."""
     _, _, _, rows, columns, _ = products.shape
@@ -331,7 +283,7 @@ def _pool(x: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
     return pool(x)
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _largest(x: tf.Tensor, rows: int, columns: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The largest of each tile, and which of the tile's pixels, line by line, is the first such."""
     height, width = x.shape[1] // rows * rows, x.shape[2] // columns * columns
@@ -345,7 +297,7 @@ def _largest(x: tf.Tensor, rows: int, columns: int) -> tuple[tf.Tensor, tf.Tenso
     return largest, which
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def _to_the_largest(g, which, shape: tuple[int, int, int], rows: int, columns: int) -> tf.Tensor:
     """Put each of `g`, one a tile, where `which` says; 0 elsewhere, (N, *shape)."""
     height, width, channels = g.shape[1:]

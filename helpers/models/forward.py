@@ -23,7 +23,7 @@ class Forward:
         """
         self._model = model
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-        self._run = tf.function(self._outputs).get_concrete_function(images)
+        self._run = tf.function(self._outputs, autograph=False).get_concrete_function(images)
 
     def _outputs(self, images: tf.Tensor) -> tf.Tensor:
         return tf.cast(self._model(images, training=False), tf.float32)

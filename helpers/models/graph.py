@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -138,13 +138,15 @@ def nodes_in_order(model: keras.Model) -> Iterator:
         )
 
 
-def traced(model: keras.Layer, *arguments, **options) -> keras.Model | None:
+def traced(
+    model: keras.Layer, arguments: Sequence, options: Mapping[str, object]
+) -> keras.Model | None:
     """Follow `call` of a subclassed model or layer symbolically.
 
     Args:
         model: built.
-        *arguments: as `call` takes them, with KerasTensors for tensors.
-        **options: likewise.
+        arguments: as `call` takes them, with KerasTensors for tensors.
+        options: those that `call` takes by name, likewise.
 
     Returns:
         A Functional model from copies of the KerasTensors to what it gives; None where it does not
@@ -153,7 +155,10 @@ def traced(model: keras.Layer, *arguments, **options) -> keras.Model | None:
     Raises:
         Exception: whatever `call` raises when it is given symbols.
     """
-    structure = (arguments, {key: value for key, value in options.items() if key != "training"})
+    structure = (
+        tuple(arguments),
+        {key: value for key, value in options.items() if key != "training"},
+    )
     symbols = [x for x in keras.tree.flatten(structure) if _is_symbol(x)]
     inputs = {id(x): keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in symbols}
     mode = {"training": False}
@@ -268,7 +273,7 @@ def _inside(operation, node) -> keras.Model | None:
     own = not type(operation).__module__.startswith("keras.")
     if own and operation._flatten_layers(include_self=False):
         try:
-            inner = traced(operation, *node.arguments.args, **node.arguments.kwargs)
+            inner = traced(operation, node.arguments.args, node.arguments.kwargs)
         except Exception:  # whatever a user's `call` raises when it is given symbols
             return None
         same_inputs = inner is not None and len(inner.inputs) == len(node.input_tensors)

@@ -100,7 +100,7 @@ def _followed(model: keras.Model) -> keras.Model:
         inputs = keras.tree.map_shape_structure(
             lambda shape: keras.KerasTensor((None, *shape[1:]), dtype=model.input_dtype), shapes
         )
-        function = traced(model, inputs)
+        function = traced(model, [inputs], {})
     except Exception as error:
         raise ValueError(f"{way_out} ({in_short(error, 70)})") from error
     if function is None:

@@ -7,29 +7,24 @@ filters, and what is not the largest of its pool never reaches the memory. Backw
 over the pixels that one output reads; after 2x2 pooling that is a quarter of the work, as only one
 of four outputs passes the gradient on. Without pooling, TensorFlow's own convolution is as quick.
 
-LLVM compiles the code when a layer is first run (llvmlite, 0.1 s). Where it cannot, `is_supported`
+LLVM compiles the code when a layer is first run (`machine_code`). Where it cannot, `is_supported`
 says so, and `convolve` computes the same with TensorFlow's own operations.
 """
 
-import ctypes
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import pairwise
 
 import numpy as np
 import tensorflow as tf
 
-try:
-    from llvmlite import binding, ir
-except ImportError:  # no wheel for this platform
-    binding = ir = None
+from helpers.models import machine_code
+from helpers.models.machine_code import MachineCode, Writer, aligned, ir, share
 
 MAX_KERNEL_VALUES = 256
 """Values of one filter (rows x columns x channels): the machine code grows with them."""
+LEAST_LINES = 16
+"""Of pools that are worth another core."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +53,10 @@ def is_supported(conv: ThinConvolution) -> bool:
     """Tell whether `conv` gets machine code of its own here."""
     values = conv.rows * conv.columns * conv.channels
     return (
-        ir is not None
+        machine_code.is_available()
         and values <= MAX_KERNEL_VALUES
         and conv.filters % 4 == 0
         and (not conv.pool or conv.strides == (1, 1))
-        and not tf.config.list_logical_devices("GPU")
     )
 
 
@@ -99,14 +93,15 @@ def convolve(
     image = x.shape[1:]
     has_pools = image[0] > conv.rows and image[1] > conv.columns
     if not is_supported(conv) or x.dtype != tf.float32 or (pool and not has_pools):
-        return _by_tensorflow(conv, x, kernel, bias)
+        return by_tensorflow(x, kernel, bias, strides=strides, relu=relu, pool=pool)
 
     @tf.custom_gradient
     def apply(x):
         if pool:
             y, which = _forward(conv, x, kernel, bias)
         else:
-            y, which = _by_tensorflow(conv, x, kernel, bias), tf.zeros(0, tf.uint8)
+            y = by_tensorflow(x, kernel, bias, strides=strides, relu=relu, pool=pool)
+            which = tf.zeros(0, tf.uint8)
 
         def gradient(g):
             run = partial(_run_backward, conv, image)
@@ -116,6 +111,22 @@ def convolve(
         return y, gradient
 
     return apply(x)
+
+
+def by_tensorflow(
+    x: tf.Tensor,
+    kernel: tf.Tensor,
+    bias: tf.Tensor,
+    *,
+    strides: tuple[int, int] = (1, 1),
+    padding: str = "valid",
+    relu: bool = True,
+    pool: bool = False,
+) -> tf.Tensor:
+    """What `convolve` computes, by TensorFlow's own operations."""
+    y = tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides, padding.upper()), bias)
+    y = tf.nn.relu(y) if relu else y
+    return tf.nn.max_pool2d(y, 2, 2, "VALID") if pool else y
 
 
 def _forward(conv: ThinConvolution, x, kernel, bias) -> tuple[tf.Tensor, tf.Tensor]:
@@ -132,26 +143,29 @@ def _same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def _by_tensorflow(conv, x, kernel, bias):
-    y = tf.nn.bias_add(tf.nn.conv2d(x, kernel, conv.strides, "VALID"), bias)
-    y = tf.nn.relu(y) if conv.relu else y
-    return tf.nn.max_pool2d(y, 2, 2, "VALID") if conv.pool else y
-
-
 def _run_forward(conv: ThinConvolution, output: tuple[int, int, int], x, kernel, bias):
-    y = _aligned((len(x), *output), np.float32)
-    which = _aligned(y.shape, np.uint8)
-    arrays = tuple(map(np.ascontiguousarray, (x, kernel, bias))) + (y, which)
-    _share(_machine_code(conv).forward, arrays, len(x), (*x.shape[1:3], *output[:2]))
+    y = aligned((len(x), *output), np.float32)
+    which = aligned(y.shape, np.uint8)
+    arrays = (*map(np.ascontiguousarray, (x, kernel, bias)), y, which)
+    _share(conv, "forward", arrays, len(x) * output[0], (*x.shape[1:3], *output[:2]))
     return y, which
 
 
 def _run_backward(conv: ThinConvolution, image: tuple[int, int, int], g, y, which, kernel):
-    dx = _aligned((len(g), *image), np.float32)
+    dx = aligned((len(g), *image), np.float32)
     dx[:] = 0
     arrays = (*map(np.ascontiguousarray, (g, y)), which, _table(conv, kernel), dx)
-    _share(_machine_code(conv).backward, arrays, len(g), (*image[:2], *g.shape[1:3]))
+    _share(conv, "backward", arrays, len(g), (*image[:2], *g.shape[1:3]))
     return dx
+
+
+def _share(
+    conv: ThinConvolution, name: str, arrays: Sequence[np.ndarray], count: int, sizes: tuple
+) -> None:
+    run = _machine_code(conv).functions[name]
+    addresses = [array.ctypes.data for array in arrays]
+    least = LEAST_LINES if name == "forward" else 1
+    share(lambda start, end: run(*addresses, start, end, *sizes), count, least)
 
 
 def _table(conv: ThinConvolution, kernel: np.ndarray) -> np.ndarray:
@@ -168,7 +182,7 @@ def _table(conv: ThinConvolution, kernel: np.ndarray) -> np.ndarray:
     for i, j in np.ndindex(n, n):
         tile[:, i, j, i : i + conv.rows, j : j + conv.columns] = np.moveaxis(kernel, -1, 0)
     lines = tile.reshape(conv.filters * n * n, -1)
-    table = _aligned((len(lines) + 1, _floats(conv, _lanes(conv.filters))), np.float32)
+    table = aligned((len(lines) + 1, _floats(conv, machine_code.lanes(conv.filters))), np.float32)
     table[:] = 0
     table[:-1, : lines.shape[1]] = lines
     return table
@@ -180,169 +194,33 @@ def _floats(conv: ThinConvolution, lanes: int) -> int:
     return -(-values // lanes) * lanes
 
 
-def _aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    """An array that TensorFlow takes over without a copy: it wants 64 bytes' alignment."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    memory = np.empty(size + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + size].view(dtype).reshape(shape)
-
-
-def _share(run: Callable, arrays: Sequence[np.ndarray], images: int, sizes: tuple) -> None:
-    """Run `run` on all images, each core on its share of them."""
-    addresses = [array.ctypes.data for array in arrays]
-    threads = min(_cores(), images)
-    if threads < 2:
-        run(*addresses, 0, images, *sizes)
-        return
-    ends = [images * k // threads for k in range(threads + 1)]
-    shares = [
-        _threads().submit(run, *addresses, start, end, *sizes) for start, end in pairwise(ends)
-    ]
-    for share in shares:
-        share.result()
-
-
-def _cores() -> int:
-    return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count()
-
-
-@lru_cache(maxsize=1)
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_cores(), "thin-convolution")
-
-
-@lru_cache
-def _lanes(filters: int) -> int:
-    """Floats in a vector: what the processor has, and no more than divides the filters."""
-    has = binding.get_host_cpu_features()
-    widest = 16 if has.get("avx512f") else 8 if has.get("avx2") else 4
-    return max(n for n in (4, 8, 16) if n <= widest and filters % n == 0)
-
-
-@dataclass(frozen=True)
-class _MachineCode:
-    """Two functions of addresses and sizes, all 64-bit integers.
-
-    `forward(x, kernel, bias, y, which, *sizes)`; `backward(g, y, which, table, dx, *sizes)`, which
-    adds to dx. The sizes: first image, the image after the last, height and width of x, and of y.
-    """
-
-    forward: Callable | None
-    backward: Callable
-    engine: "binding.ExecutionEngine"  # keeps the code in memory
-
-
 @lru_cache(maxsize=32)
-def _machine_code(conv: ThinConvolution) -> _MachineCode:
-    lanes = _lanes(conv.filters)
-    module = ir.Module()
-    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 11)
+def _machine_code(conv: ThinConvolution) -> MachineCode:
+    """`forward(x, kernel, bias, y, which, *sizes)`, with pooling only, and `backward(g, y, which,
+    table, dx, *sizes)`, which adds to dx.
+
+    The sizes: the first of y's lines (backward: of the images) and the one after the last, height
+    and width of x, and of y.
+    """
+    lanes = machine_code.lanes(conv.filters)
+    writers = {"backward": partial(_write_backward, conv=conv, lanes=lanes)}
     if conv.pool:
-        _write_forward(ir.Function(module, kind, "forward"), conv, lanes)
-    _write_backward(ir.Function(module, kind, "backward"), conv, lanes)
-    engine = _compiled(str(module))
-    call = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 11)
-    return _MachineCode(
-        forward=call(engine.get_function_address("forward")) if conv.pool else None,
-        backward=call(engine.get_function_address("backward")),
-        engine=engine,
-    )
-
-
-def _compiled(text: str):
-    binding.initialize_native_target()
-    binding.initialize_native_asmprinter()
-    machine = binding.Target.from_default_triple().create_target_machine(
-        cpu=binding.get_host_cpu_name(),
-        features=binding.get_host_cpu_features().flatten(),
-        opt=3,
-    )
-    module = binding.parse_assembly(text)
-    options = binding.create_pipeline_tuning_options(speed_level=1)
-    binding.create_pass_builder(machine, options).getModulePassManager().run(
-        module, binding.create_pass_builder(machine, options)
-    )
-    engine = binding.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine
-
-
-class _Writer:
-    """Writes LLVM's intermediate code: addresses and sizes are 64-bit integers, in bytes."""
-
-    def __init__(self, function: "ir.Function"):
-        self.b = ir.IRBuilder(function.append_basic_block())
-        self.i64, self.i8, self.f32 = ir.IntType(64), ir.IntType(8), ir.FloatType()
-
-    def int(self, n: int) -> "ir.Value":
-        return ir.Constant(self.i64, n)
-
-    def sum(self, *terms: "ir.Value | int") -> "ir.Value":
-        """Add terms; a pair is a product."""
-        total = self.int(0)
-        for term in terms:
-            if isinstance(term, tuple):
-                factors = [self.int(t) if isinstance(t, int) else t for t in term]
-                term = factors[0]
-                for factor in factors[1:]:
-                    term = self.b.mul(term, factor)
-            total = self.b.add(total, self.int(term) if isinstance(term, int) else term)
-        return total
-
-    def load(self, kind: "ir.Type", *address: "ir.Value | int") -> "ir.Value":
-        pointer = self.b.inttoptr(self.sum(*address), kind.as_pointer())
-        return self.b.load(pointer, align=1 if kind == self.i8 else 4)
-
-    def store(self, value: "ir.Value", *address: "ir.Value | int") -> None:
-        pointer = self.b.inttoptr(self.sum(*address), value.type.as_pointer())
-        self.b.store(value, pointer, align=1 if value.type.element == self.i8 else 4)
-
-    def vector(self, lanes: int, kind: "ir.Type | None" = None) -> "ir.VectorType":
-        return ir.VectorType(kind or self.f32, lanes)
-
-    def filled(self, lanes: int, value: float, kind: "ir.Type | None" = None) -> "ir.Constant":
-        return ir.Constant(self.vector(lanes, kind), [value] * lanes)
-
-    def spread(self, scalar: "ir.Value", lanes: int) -> "ir.Value":
-        empty = ir.Constant(self.vector(lanes), ir.Undefined)
-        first = self.b.insert_element(empty, scalar, ir.Constant(ir.IntType(32), 0))
-        return self.b.shuffle_vector(first, empty, self.filled(lanes, 0, ir.IntType(32)))
-
-    def multiply_add(self, a: "ir.Value", b: "ir.Value", c: "ir.Value") -> "ir.Value":
-        kind = ir.FunctionType(a.type, [a.type] * 3)
-        name = f"llvm.fmuladd.v{a.type.count}f32"
-        return self.b.call(self.b.module.declare_intrinsic(name, fnty=kind), [a, b, c])
-
-    @contextmanager
-    def loop(self, end: "ir.Value | int", step: int = 1, start: "ir.Value | int" = 0):
-        """Repeat for start, start + step, ... below `end`."""
-        before = self.b.block
-        body, after = self.b.append_basic_block(), self.b.append_basic_block()
-        first, last = self.sum(start), self.sum(end)
-        self.b.cbranch(self.b.icmp_signed("<", first, last), body, after)
-        self.b.position_at_end(body)
-        i = self.b.phi(self.i64)
-        i.add_incoming(first, before)
-        yield i
-        following = self.sum(i, step)
-        i.add_incoming(following, self.b.block)
-        self.b.cbranch(self.b.icmp_signed("<", following, last), body, after)
-        self.b.position_at_end(after)
+        writers["forward"] = partial(_write_forward, conv=conv, lanes=lanes)
+    return machine_code.compiled(writers, 11)
 
 
 def _write_forward(function: "ir.Function", conv: ThinConvolution, lanes: int) -> None:
     """Write the loop over pools: two vectors of filters at a time keep the processor busy."""
     x, kernel, bias, y, which, start, end, height, width, y_height, y_width = function.args
-    w = _Writer(function)
+    w = Writer(function)
     blocks = 2 if conv.filters % (2 * lanes) == 0 else 1
     pixel = 4 * conv.channels
     with (
-        w.loop(end, start=start) as n,
-        w.loop(y_height) as i,
+        w.loop(end, start=start) as line,
         w.loop(conv.filters, blocks * lanes) as f,
         w.loop(y_width) as j,
     ):
+        n, i = w.b.sdiv(line, y_height), w.b.srem(line, y_height)
         first = w.sum(x, (w.sum((w.sum((n, height), (i, 2)), width), (j, 2)), pixel))
         row = w.sum((width, pixel))
         vector = w.vector(lanes)
@@ -350,17 +228,16 @@ def _write_forward(function: "ir.Function", conv: ThinConvolution, lanes: int) -
         sums = _four_outputs(w, conv, biases, first, row, w.sum(kernel, (f, 4)))
         pool = w.sum((w.sum((n, y_height), i), y_width), j)
         for u in range(blocks):
-            value, index = _largest(w, [sums[p, u] for p in range(4)], lanes)
+            value, index = w.largest([sums[p, u] for p in range(4)])
             if conv.relu:
-                off = w.b.fcmp_ordered("<=", value, w.filled(lanes, 0.0))
-                value = w.b.select(off, w.filled(lanes, 0.0), value)
+                value = w.rectified(value, value)
             at = w.sum((pool, conv.filters), f, u * lanes)
             w.store(value, y, (at, 4))
             w.store(index, which, at)
     w.b.ret_void()
 
 
-def _four_outputs(w: _Writer, conv: ThinConvolution, biases, first, row, kernel) -> dict:
+def _four_outputs(w: Writer, conv: ThinConvolution, biases, first, row, kernel) -> dict:
     """The convolution at the four outputs of a pool, by (output, vector of filters)."""
     sums = {(p, u): bias for p in range(4) for u, bias in enumerate(biases)}
     lanes = biases[0].type.count
@@ -380,21 +257,10 @@ def _four_outputs(w: _Writer, conv: ThinConvolution, biases, first, row, kernel)
     return sums
 
 
-def _largest(w: _Writer, outputs: list, lanes: int) -> tuple:
-    """The largest of four outputs, NaN if one is, and the number of the first such."""
-    largest, index = outputs[0], w.filled(lanes, 0, w.i8)
-    for p in range(1, 4):
-        more = w.b.fcmp_ordered(">", outputs[p], largest)
-        largest = w.b.select(more, outputs[p], largest)
-        index = w.b.select(more, w.filled(lanes, p, w.i8), index)
-    total = w.b.fadd(w.b.fadd(*outputs[:2]), w.b.fadd(*outputs[2:]))
-    return w.b.select(w.b.fcmp_unordered("uno", total, total), total, largest), index
-
-
 def _write_backward(function: "ir.Function", conv: ThinConvolution, lanes: int) -> None:
     """Write the loop over outputs (or pools): sum over the filters, then add to the pixels."""
     g, y, which, table, dx, start, end, height, width, y_height, y_width = function.args
-    w = _Writer(function)
+    w = Writer(function)
     n = 2 if conv.pool else 1
     floats = _floats(conv, lanes)
     chunks = floats // lanes
@@ -451,7 +317,7 @@ def _pieces(length: int, longest: int) -> "Iterator[tuple[int, int]]":
         start += piece
 
 
-def _cut(w: _Writer, vectors: list, start: int, length: int, lanes: int) -> "ir.Value":
+def _cut(w: Writer, vectors: list, start: int, length: int, lanes: int) -> "ir.Value":
     k, offset = divmod(start, lanes)
     following = vectors[min(k + 1, len(vectors) - 1)]
     numbers = ir.Constant(w.vector(length, ir.IntType(32)), list(range(offset, offset + length)))

@@ -1,6 +1,6 @@
 """Grids of maps declared in TOML: optimized once, stored by digest, resumed."""
 
-from helpers.sweeps.pieces import Piece, in_pieces, optimize, optimize_along
+from helpers.sweeps.pieces import Piece, in_pieces, optimize
 from helpers.sweeps.runner import optimize_missing
 from helpers.sweeps.study import Declaration, Study, open_results, read_study
 
@@ -11,7 +11,6 @@ __all__ = [
     "in_pieces",
     "open_results",
     "optimize",
-    "optimize_along",
     "optimize_missing",
     "read_study",
 ]

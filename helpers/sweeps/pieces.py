@@ -1,7 +1,7 @@
 """A grid in pieces: each a batch of maps, named by the digest of what determines it."""
 
 import warnings
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,29 +86,3 @@ def optimize(model: keras.Model, spec: MapSpec, on_step: OnStep | None = None) -
     if not bool(dataset["done"].all()):
         raise KeyboardInterrupt
     return dataset
-
-
-def optimize_along(
-    model: keras.Model,
-    spec: MapSpec,
-    dim: str,
-    memory: MutableMapping[str, xr.Dataset],
-    on_step: OnStep | None = None,
-) -> Iterator[xr.Dataset]:
-    """Yield the maps of each value of a dim as soon as they are there.
-
-    Args:
-        model: the model.
-        spec: the grid.
-        dim: the dim along which it is cut.
-        memory: digest -> maps; what is in it is not optimized again. Afterwards it holds the maps
-            of this grid only.
-        on_step: as `maps.compute` takes it; it may raise to stop.
-    """
-    parts = split(model, spec, dim)
-    for name in set(memory) - set(parts):
-        del memory[name]
-    for name, part in parts.items():
-        if name not in memory:
-            memory[name] = optimize(model, part, on_step)
-        yield memory[name]

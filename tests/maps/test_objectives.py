@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from helpers import maps, models
 from helpers.maps import loop
+from helpers.maps.objectives import at_units
 from helpers.models.cutting import Tap
 
 RNG = np.random.default_rng(0)
@@ -122,3 +123,12 @@ def test_what_is_not_legal_is_named():
 def test_the_taps_of_a_sum_are_each_named_once():
     total = maps.Unit("a", 1) + maps.Unit("b", 2) - maps.Unit("a", 3)
     assert total.taps == (models.cutting.Tap("a"), models.cutting.Tap("b"))
+
+
+def test_each_row_is_read_at_its_own_unit_whatever_the_others_hold():
+    means = tf.constant([[1.0, np.nan, 3.0], [4.0, 5.0, np.inf]])
+    with tf.GradientTape() as tape:
+        tape.watch(means)
+        own = at_units(means, tf.constant([2, 0]))
+    np.testing.assert_array_equal(own, [3, 4])
+    np.testing.assert_array_equal(tape.gradient(own, means), [[0, 0, 1], [1, 0, 0]])

@@ -51,6 +51,14 @@ def test_scores_and_gradients_are_those_worked_out_by_hand():
     np.testing.assert_allclose(gradient, np.full((1, 3), np.sqrt((full**2).mean())), rtol=1e-4)
 
 
+@pytest.mark.parametrize("objective", ["activation", "pre-activation minus others"])
+def test_maps_need_a_gradient(objective):
+    pixels = keras.Input((4, 4, 1))
+    net = keras.Model(pixels, layers.Dense(2, name="out")(keras.ops.round(pixels)))
+    with pytest.raises(ValueError, match="'out' has no gradient by the image: rounding"):
+        maps.happy_maps(net, "out", objective=objective, preprocessing="0..1", progress=False)
+
+
 def test_many_pictures_are_measured_in_parts(monkeypatch):
     net = two_layers()
     target = targets.target_of(net, maps.make_spec(net, "conv"))

@@ -8,8 +8,9 @@ from keras import layers
 from tiny import state
 
 from helpers import models
-from helpers.models import thin_convolution
-from helpers.models.fast_layers import own_product, quick_call
+from helpers.models import machine_code, thin_convolution
+from helpers.models.fast_layers import quick_call
+from helpers.models.own_units import own_product
 from helpers.models.relu_gradients import relu_gradient
 
 
@@ -119,7 +120,7 @@ def test_another_convolution_and_pooling_run_apart(chain, in_one):
 
 @pytest.mark.parametrize("chain", PAIRS.values(), ids=PAIRS)
 def test_layers_give_the_same_where_llvm_is_missing(chain, in_one, monkeypatch):
-    monkeypatch.setattr(thin_convolution, "ir", None)
+    monkeypatch.setattr(machine_code, "ir", None)
     check_same(chained(*chain()))
     assert not in_one
 
@@ -180,6 +181,114 @@ def test_pooling_hands_the_gradient_to_the_first_largest_as_tensorflow_does(pixe
     x = np.round(x) if pixels == "noise" else np.ones_like(x)  # whole numbers: many ties
     np.testing.assert_array_equal(quick(x), model(x))
     np.testing.assert_array_equal(gradient(quick, x), gradient(model, x))
+
+
+NORMALIZED = {
+    "conv": lambda: [conv(filters=6, kernel_size=1)],
+    "no bias": lambda: [layers.Conv2D(6, 3, use_bias=False)],
+    "same": lambda: [conv(strides=2, padding="same")],
+    "dilated": lambda: [layers.Conv2D(6, 3, dilation_rate=2)],
+    "groups": lambda: [layers.Conv2D(6, 3, groups=3)],
+    "depthwise": lambda: [layers.DepthwiseConv2D(3, bias_initializer="ones")],
+    "multiplied": lambda: [layers.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)],
+    "depthwise strides": lambda: [layers.DepthwiseConv2D(3, strides=2, padding="same")],
+    "depthwise dilated": lambda: [layers.DepthwiseConv2D(3, dilation_rate=2, padding="same")],
+    "wide depthwise": lambda: [layers.Conv2D(16, 1), layers.DepthwiseConv2D(5, padding="same")],
+}
+
+
+def normalization(**options):
+    """With statistics, factors and terms that differ from channel to channel."""
+    draws = iter([(0.5, 1.5), (-1, 1), (-1, 1), (0.5, 2)])
+    return layers.BatchNormalization(
+        **{
+            name: keras.initializers.RandomUniform(*next(draws), seed=1)
+            for name in (
+                "gamma_initializer",
+                "beta_initializer",
+                "moving_mean_initializer",
+                "moving_variance_initializer",
+            )
+        },
+        **options,
+    )
+
+
+@pytest.fixture
+def is_folded(monkeypatch):
+    """For each batch normalization from now on: did it not run by itself?"""
+    ran, call = [], layers.BatchNormalization.call
+
+    def recorded(self, inputs, training=None, mask=None):
+        ran.append(self)
+        return call(self, inputs, training=training, mask=mask)
+
+    monkeypatch.setattr(layers.BatchNormalization, "call", recorded)
+
+    def ask(model, x):
+        ran.clear()
+        models.with_quick_gradients(model)(x)
+        return not ran
+
+    return ask
+
+
+@pytest.mark.parametrize("chain", NORMALIZED.values(), ids=NORMALIZED)
+def test_a_normalization_runs_in_one_with_its_convolution(chain, is_folded):
+    model = chained(*chain(), normalization(), layers.ReLU(6))
+    check_same(model)
+    assert is_folded(model, noise(1, 9, 8, 3))
+
+
+@pytest.mark.parametrize("options", [{"scale": False}, {"center": False}], ids=str)
+@pytest.mark.parametrize("kind", [layers.Conv2D, layers.DepthwiseConv2D])
+def test_a_normalization_without_factor_or_term(kind, options, is_folded):
+    first = layers.Conv2D(4, 3) if kind is layers.Conv2D else layers.DepthwiseConv2D(3)
+    model = chained(first, normalization(**options))
+    check_same(model)
+    assert is_folded(model, noise(1, 9, 8, 3))
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        lambda: [conv(), normalization(axis=1)],
+        lambda: [conv("relu"), normalization()],
+        lambda: [layers.DepthwiseConv2D(3, activation="relu"), normalization()],
+        lambda: [conv(), layers.ReLU(), normalization()],
+    ],
+    ids=["another axis", "activated", "depthwise activated", "after a ReLU"],
+)
+def test_another_normalization_runs_as_it_is(chain, is_folded):
+    model = chained(*chain())
+    check_same(model)
+    assert not is_folded(model, noise(1, 9, 8, 3))
+
+
+@pytest.mark.parametrize("kind", [layers.Conv2D, layers.DepthwiseConv2D])
+def test_what_others_read_between_convolution_and_normalization_is_there(kind, is_folded):
+    first = layers.Conv2D(4, 3) if kind is layers.Conv2D else layers.DepthwiseConv2D(3)
+    inner = chained(first, normalization())
+    both = keras.Model(inner.inputs, [inner.output, first.output])
+    x = noise(4, 9, 8, 3)
+    for ours, own in zip(models.with_quick_gradients(both)(x), both(x), strict=True):
+        np.testing.assert_allclose(ours, own, atol=1e-5)
+    check_same(keras.Model(inner.inputs, layers.Concatenate()([inner.output, first.output])))
+    assert not is_folded(both, x)
+
+
+@pytest.mark.parametrize("kind", [layers.Conv2D, layers.DepthwiseConv2D])
+def test_weights_changed_later_are_seen(kind):
+    first = layers.Conv2D(4, 3) if kind is layers.Conv2D else layers.DepthwiseConv2D(3)
+    norm = normalization()
+    model = chained(first, norm)
+    quick, x = tf.function(models.with_quick_gradients(model)), noise(4, 9, 8, 3)
+    before = quick(x).numpy()
+    for weight in (*first.weights, *norm.weights):
+        weight.assign(weight * 1.5 + 0.25)
+        np.testing.assert_allclose(quick(x), model(x), atol=1e-5)
+        assert np.abs(quick(x).numpy() - before).max() > 1e-2
+        before = quick(x).numpy()
 
 
 class OwnConv(layers.Conv2D):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers.models import thin_convolution
+from helpers.models import machine_code
 from helpers.models.thin_convolution import ThinConvolution, convolve, is_supported
 
 
@@ -130,7 +130,7 @@ def test_what_has_no_code_of_its_own_is_left_to_tensorflow(other):
 
 
 def test_where_llvm_is_missing_tensorflow_does_the_same(monkeypatch):
-    monkeypatch.setattr(thin_convolution, "ir", None)
+    monkeypatch.setattr(machine_code, "ir", None)
     assert not is_supported(ThinConvolution(3, 3, 3, 32))
     x, kernel, bias = tf.ones((1, 6, 6, 3)), tf.ones((3, 3, 3, 32)), tf.ones(32)
     np.testing.assert_allclose(convolve(x, kernel, bias, pool=True), np.full((1, 2, 2, 32), 28))

@@ -3,7 +3,6 @@ import os
 import signal
 import threading
 import weakref
-from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -12,7 +11,7 @@ import xarray as xr
 from distributed import Client, LocalCluster, WorkerPlugin
 
 from helpers import files, maps
-from helpers.sweeps import cluster, in_pieces, optimize_along, optimize_missing, store
+from helpers.sweeps import cluster, in_pieces, optimize_missing, store
 
 N_PIECES = 3
 
@@ -147,18 +146,6 @@ def test_no_more_pieces_are_held_than_are_under_way(model, spec, tmp_path, monke
     optimize_missing(in_pieces(model, spec, tmp_path, 1), progress=False)
     assert len(alive) == 6
     assert max(alive) <= 2
-
-
-def test_maps_along_a_dim_are_optimized_once_and_only_those_of_the_grid_are_held(
-    model, spec, direct, monkeypatch
-):
-    memory, calls = {}, optimized(monkeypatch)
-    rows = list(optimize_along(model, spec, "seed", memory))
-    xr.testing.assert_equal(xr.concat(rows, "seed"), direct)
-    assert len(calls) == 2
-    one = replace(spec, seeds=(1,))
-    (again,) = optimize_along(model, one, "seed", memory)
-    assert again is rows[1] and len(calls) == 2 and len(memory) == 1
 
 
 def test_maps_of_another_model_are_not_stored_under_this_name(wanted, spec):
