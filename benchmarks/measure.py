@@ -33,14 +33,15 @@ class Plan:
         robust_tools: names in `robust.TOOLS`.
         layers: of the model; ours against keras-vis.
         deep_layer: of the model; ours against all tools, growth and panel.
-        zoo: names in `zoo.BUILDERS`, and the layer on which all tools are compared there.
-        robust: the same for the comparison by the recipe of today; MODEL is `model`.
-        sampled_steps: of the two calls from which an optimization on these models is predicted.
+        peers: MODEL or names in `zoo.BUILDERS`, and the layer and number of maps by which all tools
+            are compared there; keras-vis, which optimizes one at a time, is asked for one.
+        robust: names and layers of the comparison by the recipe of today.
+        sampled_steps: of the two calls from which an optimization of these comparisons is
+            predicted.
         steps: gradient steps of every optimization by keras-vis's recipe.
         robust_steps: of every optimization by the recipe of today.
         rounds: how often everything is asked.
-        maps: maps of one comparison, units 0, 1, ...
-        zoo_maps: maps of one comparison in the zoo.
+        maps: maps of one comparison with keras-vis, units 0, 1, ...
         robust_maps: maps of one comparison by the recipe of today.
         maps_one_by_one: maps asked of keras-vis, which optimizes one at a time.
         growth_maps: numbers of maps.
@@ -56,16 +57,15 @@ class Plan:
     robust_tools: tuple[str, ...]
     layers: tuple[str, ...]
     deep_layer: str
-    zoo: dict[str, str]
+    peers: dict[str, tuple[str, int]]
     robust: dict[str, str]
     large: tuple[str, str, int]
     heavy: str
-    sampled_steps: tuple[int, int] = (4, 12)
+    sampled_steps: tuple[int, int] = (3, 9)
     steps: int = 200
     robust_steps: int = 128
     rounds: int = 3
     maps: int = 16
-    zoo_maps: int = 4
     robust_maps: int = 8
     maps_one_by_one: int = 2
     growth_maps: tuple[int, ...] = (1, 16, 64)
@@ -80,7 +80,11 @@ FULL = Plan(
     robust_tools=tuple(robust.TOOLS),
     layers=("conv2d_1", "conv2d_2", "conv2d_3", "dense_1"),
     deep_layer="conv2d_3",
-    zoo={"efficientnet_lite0": "top_activation", "vgg16": "block5_conv1"},
+    peers={
+        MODEL: ("conv2d_3", 16),
+        "efficientnet_lite0": ("top_activation", 4),
+        "vgg16": ("block5_conv1", 4),
+    },
     robust={MODEL: "conv2d_3", "efficientnet_lite0": "top_activation"},
     large=("vgg16_512", "block5_conv1", 16),
     heavy="vgg16",
@@ -101,7 +105,7 @@ def measure(plan: Plan, start: Callable[[str], Worker] = Worker) -> Iterator[dic
         workers = [stack.enter_context(start(tool)) for tool in plan.tools]
         for worker in workers:
             yield {"section": "about", "tool": worker.tool} | worker.ask("about")
-        for section in (_mixed, _one_unit, _share, _peers, growth_in_maps, _workers, _zoo):
+        for section in (_mixed, _one_unit, _share, growth_in_maps, _workers, _peers):
             yield from section(plan, workers)
     with ExitStack() as stack:
         workers = [stack.enter_context(start(tool)) for tool in plan.robust_tools]
@@ -139,22 +143,14 @@ def _one_unit(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
 
 
 def _peers(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    """The same maps of every tool."""
-    for index, worker in _rounds(plan, workers):
-        count = plan.maps_one_by_one if worker.tool == KERAS_VIS else plan.maps
-        answer = _optimize(worker, plan, plan.model, plan.deep_layer, range(count))
-        yield _record("peers", worker, answer, model=MODEL, layer=plan.deep_layer, round=index)
-
-
-def _zoo(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
-    """The same maps of every tool, on models of the size that people use."""
+    """The same maps of every tool, on models of all sizes."""
     maker = _only(workers, OURS)
     with tempfile.TemporaryDirectory() as folder:
-        for name, layer in plan.zoo.items():
-            path = _built(maker, name, folder)
+        for name, (layer, maps) in plan.peers.items():
+            path = _path(plan, maker, name, folder)
             for index, worker in _rounds(plan, workers):
-                count = 1 if worker.tool == KERAS_VIS else plan.zoo_maps
-                answer = _predicted(worker, plan, plan.steps, path, layer, range(count))
+                units = range(1 if worker.tool == KERAS_VIS else maps)
+                answer = _predicted(worker, plan, plan.steps, path, layer, units, index)
                 yield _record("peers", worker, answer, model=name, layer=layer, round=index)
 
 
@@ -163,11 +159,15 @@ def _robust(plan: Plan, workers: Sequence[Worker]) -> Iterator[dict]:
     maker = _only(workers, OURS)
     with tempfile.TemporaryDirectory() as folder:
         for name, layer in plan.robust.items():
-            path = plan.model if name == MODEL else _built(maker, name, folder)
-            units = range(plan.robust_maps)
+            path = _path(plan, maker, name, folder)
+            work = path, layer, range(plan.robust_maps)
             for index, worker in _rounds(plan, workers):
-                answer = _predicted(worker, plan, plan.robust_steps, path, layer, units, "robust")
+                answer = _predicted(worker, plan, plan.robust_steps, *work, index, "robust")
                 yield _record("robust", worker, answer, model=name, layer=layer, round=index)
+
+
+def _path(plan: Plan, maker: Worker, name: str, folder: str) -> str:
+    return plan.model if name == MODEL else _built(maker, name, folder)
 
 
 def _built(maker: Worker, name: str, folder: str) -> str:
@@ -177,16 +177,25 @@ def _built(maker: Worker, name: str, folder: str) -> str:
 
 
 def _predicted(
-    worker: Worker, plan: Plan, steps: int, path: str, layer: str, units, recipe="keras-vis"
+    worker: Worker,
+    plan: Plan,
+    steps: int,
+    path: str,
+    layer: str,
+    units,
+    index: int,
+    recipe=KERAS_VIS,
 ) -> dict:
     """Seconds of an optimization from those of two shorter ones: what is not a step, and a step.
 
-    Both come after a call that is not counted, in which a tool compiles what it keeps.
+    In the first round both come after a call that is not counted, in which a tool compiles what it
+    keeps.
     """
     few, more = plan.sampled_steps
     work = {"model": path, "layer": layer, "units": list(units), "recipe": recipe}
     ask = partial(worker.ask, "optimize", **work)
-    ask(steps=1)
+    if index == 0:
+        ask(steps=1)
     short, long = ask(steps=few), ask(steps=more)
     per_step = max(0.0, (long["seconds"] - short["seconds"]) / (more - few))
     return long | {"seconds": long["seconds"] + (steps - more) * per_step, "per_step": per_step}

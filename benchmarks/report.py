@@ -33,15 +33,15 @@ def markdown(plan: Plan, records: Sequence[Record], machine: dict[str, str], dat
         ),
         "## Maps per second, and how many times the other tools' rate ours is",
         _rate_table(records, "peers", plan.tools),
-        f"{plan.maps} maps, units 0 to {plan.maps - 1}, as one batch where the tool can; of"
-        f" keras-vis, which optimizes one at a time, the first {plan.maps_one_by_one}. On the"
-        f" larger models {plan.zoo_maps} maps (keras-vis: 1), predicted as below.",
+        "As one batch where the tool can ("
+        + ", ".join(f"{maps} maps of {name}" for name, (_, maps) in plan.peers.items())
+        + "); keras-vis, which optimizes one at a time, one. Seconds of a whole optimization are"
+        f" predicted from a call of {plan.sampled_steps[0]} and one of {plan.sampled_steps[1]}"
+        " steps, after one that is not counted, in which a tool compiles what it keeps.",
         "## By the robust recipe",
         _rate_table(records, "robust", plan.robust_tools),
         f"{plan.robust_maps} maps of {plan.robust_steps} steps in one batch: Fourier image, padding"
-        " with gray, random scale, jitter, Adam. Seconds of a whole optimization are predicted from"
-        f" a call of {plan.sampled_steps[0]} and one of {plan.sampled_steps[1]} steps, after one"
-        " that is not counted, in which a tool compiles what it keeps.",
+        " with gray, random scale, jitter, Adam. Predicted likewise.",
         "## Times keras-vis",
         _times_table(records),
         "## Share of the convolution rate",

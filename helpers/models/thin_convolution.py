@@ -23,8 +23,8 @@ from helpers.models.machine_code import MachineCode, Writer, aligned, ir, share
 
 MAX_KERNEL_VALUES = 256
 """Values of one filter (rows x columns x channels): the machine code grows with them."""
-LEAST_LINES = 16
-"""Of pools that are worth another core."""
+LEAST_LINES = 64
+"""Of pools that are worth another core: to wake it takes as long."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ MEMORY = 2**19
 """Bytes for the tiles at work, of each core: its own cache."""
 LEAST_TILES = 48
 """At work at once: for fewer, reading the kernel takes longer than the products."""
+LEAST_PRODUCTS = 2**20
+"""Tiles x channels x filters that are worth another core: to wake it takes as long."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,8 @@ def _run(code: _Code, arrays: Sequence[np.ndarray], kernel: np.ndarray, tiles) -
         with machine_code.memory(code.floats) as memory:
             convolve_tiles(*addresses, memory.ctypes.data, start, end, *sizes)
 
-    share(run, len(x) * tiles[0] * tiles[1], LEAST_TILES)
+    least = max(LEAST_TILES, LEAST_PRODUCTS // (code.channels * code.filters))
+    share(run, len(x) * tiles[0] * tiles[1], least)
 
 
 def _transformed(kernel: Buffer, code: _Code) -> np.ndarray:
