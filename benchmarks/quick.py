@@ -7,7 +7,7 @@ import keras
 from keras import layers
 
 from benchmarks.contenders import KERAS_VIS, OURS
-from benchmarks.measure import Plan
+from benchmarks.measure import MODEL, Plan
 from benchmarks.robust import PLAIN
 
 
@@ -36,7 +36,7 @@ def quick_plan(folder: Path) -> Plan:
         robust_tools=(OURS, PLAIN),
         layers=("conv2d_1", "conv2d_2"),
         deep_layer="conv2d_2",
-        peers={"tiny": ("conv", 2)},
+        peers={MODEL: ("conv2d_2", 2), "tiny": ("conv", 2)},
         robust={"tiny": "conv"},
         large=("tiny", "conv", 2),
         heavy="tiny",
