@@ -4,13 +4,14 @@ TensorFlow gathers the four neighbours of each place one after the other, and ad
 back on one core: half of a step of a small model. Here each place is one pass over its neighbours.
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 import numpy as np
 import tensorflow as tf
 
 from helpers.models import machine_code
-from helpers.models.machine_code import MachineCode, Writer, aligned, ir, share
+from helpers.models.machine_code import Writer, aligned, ir, share
 
 Size = tuple[int, int]
 GRAY = 127.5
@@ -66,14 +67,14 @@ def _run_backward(
 
 def _share(name: str, images, values, origins, has_gray: bool) -> None:
     images, origins = map(np.ascontiguousarray, (images, origins))
-    run = _machine_code(images.shape[-1], has_gray).functions[name]
+    run = _machine_code(images.shape[-1], has_gray)[name]
     addresses = [array.ctypes.data for array in (images, values, origins)]
     sizes = (*images.shape[1:3], *values.shape[1:3])
     share(lambda start, end: run(*addresses, start, end, *sizes), len(images))
 
 
 @lru_cache(maxsize=16)
-def _machine_code(channels: int, has_gray: bool) -> MachineCode:
+def _machine_code(channels: int, has_gray: bool) -> dict[str, Callable]:
     """`forward` and `backward(images, values, origins, start, end, h, w, height, width)`.
 
     The first reads images and writes values, the second reads values and adds to images.

@@ -82,7 +82,7 @@ def _run(x, cache, lowest, best, gradient, activation_loss, weights, bounded):
     better = np.zeros(count, np.int64)
     kept = [*arrays, *moved, sums, factors, mean_square, divisor, better]
     addresses = [array.ctypes.data for array in kept]
-    functions = _machine_code().functions
+    functions = _machine_code()
 
     def each_image(name: str) -> None:
         run = functions[name]
@@ -126,7 +126,7 @@ def _by_xla(state, activation_gradient, activation_loss, weights, bounded):
 
 
 @lru_cache(maxsize=1)
-def _machine_code() -> machine_code.MachineCode:
+def _machine_code() -> dict[str, Callable]:
     """Three functions of the same arguments, for the images from `start` to `end`.
 
     `x, gradient, cache, best` are read, `x, cache, best` (moved) written; then for each image

@@ -48,7 +48,10 @@ def aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
 def memory(floats: int) -> Iterator[np.ndarray]:
     """Memory to work in, kept for the next call: new memory costs more than the work."""
     idle = _idle(1 << floats.bit_length())
-    own = idle.pop() if idle else aligned((1 << floats.bit_length(),), np.float32)
+    try:
+        own = idle.pop()
+    except IndexError:
+        own = aligned((1 << floats.bit_length(),), np.float32)
     yield own
     idle.append(own)
 
@@ -98,23 +101,23 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores(), "machine-code")
 
 
-@dataclass(frozen=True)
-class MachineCode:
-    """Functions by name, and what keeps their code in memory."""
+def compiled(
+    writers: dict[str, Callable[["ir.Function"], None]], arguments: int
+) -> dict[str, Callable]:
+    """Write functions of so many arguments each, and compile them (about 0.1 s).
 
-    functions: dict[str, Callable]
-    engine: "binding.ExecutionEngine"
-
-
-def compiled(writers: dict[str, Callable[["ir.Function"], None]], arguments: int) -> MachineCode:
-    """Write functions of so many arguments each, and compile them (about 0.1 s)."""
+    Each function keeps the code in memory as long as someone has it.
+    """
     module = ir.Module()
     kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * arguments)
     for name, write in writers.items():
         write(ir.Function(module, kind, name))
     engine = _engine(str(module))
     call = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * arguments)
-    return MachineCode({name: call(engine.get_function_address(name)) for name in writers}, engine)
+    functions = {name: call(engine.get_function_address(name)) for name in writers}
+    for function in functions.values():
+        function.engine = engine
+    return functions
 
 
 def _engine(text: str) -> "binding.ExecutionEngine":

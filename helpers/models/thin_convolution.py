@@ -11,7 +11,7 @@ LLVM compiles the code when a layer is first run (`machine_code`). Where it cann
 says so, and `convolve` computes the same with TensorFlow's own operations.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.models import machine_code
-from helpers.models.machine_code import MachineCode, Writer, aligned, ir, share
+from helpers.models.machine_code import Writer, aligned, ir, share
 
 MAX_KERNEL_VALUES = 256
 """Values of one filter (rows x columns x channels): the machine code grows with them."""
@@ -162,7 +162,7 @@ def _run_backward(conv: ThinConvolution, image: tuple[int, int, int], g, y, whic
 def _share(
     conv: ThinConvolution, name: str, arrays: Sequence[np.ndarray], count: int, sizes: tuple
 ) -> None:
-    run = _machine_code(conv).functions[name]
+    run = _machine_code(conv)[name]
     addresses = [array.ctypes.data for array in arrays]
     least = LEAST_LINES if name == "forward" else 1
     share(lambda start, end: run(*addresses, start, end, *sizes), count, least)
@@ -195,7 +195,7 @@ def _floats(conv: ThinConvolution, lanes: int) -> int:
 
 
 @lru_cache(maxsize=32)
-def _machine_code(conv: ThinConvolution) -> MachineCode:
+def _machine_code(conv: ThinConvolution) -> dict[str, Callable]:
     """`forward(x, kernel, bias, y, which, *sizes)`, with pooling only, and `backward(g, y, which,
     table, dx, *sizes)`, which adds to dx.
 

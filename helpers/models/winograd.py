@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from helpers.models import machine_code
-from helpers.models.machine_code import Buffer, MachineCode, Writer, aligned, ir, share
+from helpers.models.machine_code import Buffer, Writer, aligned, ir, share
 from helpers.models.thin_convolution import by_tensorflow
 
 LEAST_CHANNELS = 16
@@ -194,7 +194,7 @@ def _run(code: _Code, arrays: Sequence[np.ndarray], kernel: np.ndarray, tiles) -
     zeros = np.zeros(code.channels, np.float32)
     addresses = [array.ctypes.data for array in (*arrays, kernel, zeros)]
     sizes = (*x.shape[1:3], *out.shape[1:3], *tiles)
-    convolve_tiles = _machine_code(code).functions["convolve"]
+    convolve_tiles = _machine_code(code)["convolve"]
 
     def run(start: int, end: int) -> None:
         with machine_code.memory(code.floats) as memory:
@@ -217,7 +217,7 @@ def _transformed(kernel: Buffer, code: _Code) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _machine_code(code: _Code) -> MachineCode:
+def _machine_code(code: _Code) -> dict[str, Callable]:
     """`convolve(x, y, which, bias, out, out_which, kernel, zeros, memory, start, end, *sizes)`.
 
     The sizes: height and width of x and of out, and tiles in both directions. Start and end are
